@@ -1,0 +1,1 @@
+"""Use cases: each a story told once and called by every door."""

@@ -1,0 +1,1 @@
+"""Pure rules outside watching: quizzes, hours, ID numbers. No I/O, no clock, no randomness."""

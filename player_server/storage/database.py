@@ -1,0 +1,77 @@
+"""The SQL engine: one class that knows what SQLite and PostgreSQL need to be the same to everybody else."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+#: How long a statement may wait for another writer before it fails, in milliseconds.
+SQLITE_BUSY_MS = 10_000
+
+
+class Database:
+    """Connections in transactions: `read()` for looking, `write()` for changing.
+
+    On SQLite a write transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it never fails half
+    way; on PostgreSQL rows are locked where a use case says so.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self.kind: Literal["sqlite", "postgresql"] = (
+            "sqlite" if make_url(url).get_backend_name() == "sqlite" else "postgresql"
+        )
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size}
+        if self.kind == "postgresql":
+            options["pool_pre_ping"] = True
+        self.engine: AsyncEngine = create_async_engine(url, **options)
+        if self.kind == "sqlite":
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        self._writer = self.engine.execution_options(xueshi_write=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only looks."""
+        async with self.engine.begin() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes; committed at the end of the block, rolled back if it raises."""
+        async with self._writer.begin() as conn:
+            yield conn
+
+    async def close(self) -> None:
+        """Give every connection back; nothing may be used afterwards."""
+        await self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Transactions are begun by `_begin_sqlite`; the driver's own idea of when to begin one is switched off.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={SQLITE_BUSY_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    write = connection.get_execution_options().get("xueshi_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def sqlite_version() -> str:
+    """The version of the SQLite library in this Python, for the doctor and the bench."""
+    return sqlite3.sqlite_version

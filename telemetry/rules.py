@@ -1,0 +1,44 @@
+"""The limits of counting, each with its unit and reason. The configuration fills them; nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SecondPage = Literal["ask", "refuse", "newest"]
+
+#: A video is watched this close to its end at the latest: players stop a frame or two before the last one.
+WATCHED_TOLERANCE_MS = 500
+#: … but for a very short video never more than this share of it, so that it cannot be watched in an instant.
+WATCHED_TOLERANCE_SHARE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRules:
+    """How time is counted (design: counting rule). All times in integer milliseconds."""
+
+    #: How often a page reports while it is open: five seconds lose little and cost little.
+    beat_every_ms: int = 5_000
+    #: Seconds of video that one second of the server's clock may earn.
+    max_rate: float = 1.0
+    #: Silence up to this long is a slow network and counts in full; beyond it nobody knows what happened.
+    gap_grace_ms: int = 15_000
+    #: How far a report may run ahead of the server before it is rewound. It never earns anything.
+    jitter_ms: int = 2_000
+    #: A player that was silent this long is taken to be gone and another page may start.
+    lock_ttl_ms: int = 20_000
+    #: How long a newcomer may think about "continue here" before its socket is closed.
+    busy_wait_ms: int = 30_000
+    #: What happens when a second page opens.
+    second_page: SecondPage = "ask"
+
+    @property
+    def allowance_cap_ms(self) -> int:
+        """The most that can ever be earned by one beat, in milliseconds of video."""
+        return int(self.gap_grace_ms * self.max_rate)
+
+
+def watched_from_ms(duration_ms: int) -> int:
+    """The frontier, in milliseconds, from which a video of this duration is watched."""
+    tolerance = min(WATCHED_TOLERANCE_MS, int(duration_ms * WATCHED_TOLERANCE_SHARE))
+    return duration_ms - tolerance
