@@ -76,7 +76,7 @@ class ChildProcess:
         child keeps until its end while we close it; that is how a lock lives exactly as long as the child.
         """
         self.name = name
-        self._argv = tuple(str(part) for part in argv)
+        self.argv = tuple(str(part) for part in argv)
         self._env = None if env is None else dict(env)
         self._output = output
         self._inherit = inherit
@@ -108,7 +108,7 @@ class ChildProcess:
                 cleanup.callback(os.close, descriptor)
                 inherited = (descriptor,)
             self._process = await asyncio.create_subprocess_exec(
-                *self._argv,
+                *self.argv,
                 env=self._env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
