@@ -57,6 +57,7 @@ person = Table(
     metadata,
     _id(),
     Column("id_hash", Text, nullable=False, unique=True),  # keyed hash of the ID number
+    Column("id_tail_hash", Text, index=True),  # keyed hash of its last four characters, for the staff's search
     Column("id_cipher", Text, nullable=False),  # the ID number, encrypted
     Column("name", Text, nullable=False),
     Column("password_hash", Text),  # argon2id; null until the first password was chosen
