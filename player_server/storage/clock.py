@@ -45,16 +45,15 @@ class StoreClock:
 
     async def read(self, conn: AsyncConnection) -> Reading:
         """The time now, in UTC milliseconds."""
-        local = self.read_local()
-        if local is not None:
-            return local
+        if self._boot_domain is not None:
+            return self.local()
         timeline, ms = (await conn.execute(_PG_READ)).one()
         return Reading(f"pg:{timeline}", ms)
 
-    def read_local(self) -> Reading | None:
-        """The time now without asking anybody, or None where only the database knows it."""
+    def local(self) -> Reading:
+        """The time now without asking the database. Only on the embedded default."""
         if self._boot_domain is None:
-            return None
+            raise RuntimeError("only the database knows this clock")
         return Reading(self._boot_domain, self._offset_ms + _boottime_ms())
 
 
