@@ -1,0 +1,72 @@
+"""The language of a page, its texts in that language, and the switch between the two.
+
+The texts stand in the code in Chinese; `locale/en.po` has them in English. What is not in the catalogue stays
+Chinese, and a test names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from aiohttp import web
+from babel.core import negotiate_locale
+from babel.messages.pofile import read_po
+
+from player_server.web import cookies
+from player_server.web.address import local_path
+from player_server.web.csrf import require_form, text_field
+
+CATALOGUE = Path(__file__).parent / "locale" / "en.po"
+LANGUAGES = ("zh", "en")
+
+Translate = Callable[[str], str]
+
+
+def N_(text: str) -> str:
+    """Mark a text for the catalogue where it is written but not yet shown; the extraction knows this name."""
+    return text
+
+
+def lang_of(request: web.Request) -> str:
+    """`zh` or `en`: what was chosen in this browser, else what it prefers, else Chinese."""
+    chosen = cookies.language(request)
+    if chosen in LANGUAGES:
+        return chosen
+    preferred = [
+        part.split(";")[0].strip() for part in request.headers.get("Accept-Language", "").split(",") if part.strip()
+    ]
+    return negotiate_locale(preferred, LANGUAGES, sep="-") or LANGUAGES[0]
+
+
+def translator(request: web.Request) -> Translate:
+    """The function `_` for this request: Chinese text → text in the viewer's language."""
+    return translation_to(lang_of(request))
+
+
+def translation_to(lang: str) -> Translate:
+    """The function `_` of a language."""
+    if lang == "zh":
+        return N_
+    catalogue = read_catalogue()
+    return lambda text: catalogue.get(text, text)
+
+
+@cache
+def read_catalogue() -> dict[str, str]:
+    """Chinese text → English text, read once."""
+    with CATALOGUE.open("rb") as file:
+        catalogue = read_po(file, locale="en")
+    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+
+
+async def switch_language(request: web.Request) -> web.StreamResponse:
+    """POST /language: remember the choice and go back to where the switch stood."""
+    form = await require_form(request)
+    lang = text_field(form, "lang")
+    if lang not in LANGUAGES:
+        raise web.HTTPBadRequest
+    response = web.Response(status=303, headers={"Location": local_path(text_field(form, "next"))})
+    cookies.set_language(request, response, lang)
+    return response

@@ -1,0 +1,113 @@
+"""What surrounds every request: an id, security headers, and an answer when something goes wrong.
+
+`install(app, error_page)` hangs all of it in. Pages get an error page, paths under /api/ a problem; neither ever
+shows what broke inside, only the request id under which the log tells it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from player_server.observe import log
+from player_server.web.address import socket_origin
+from player_server.web.keys import SERVICES
+from player_server.web.problems import CONTENT_TYPE, Problem, is_api, problem_response
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+#: (request, status, request id) → page. Handed in, because drawing pages belongs to a higher floor.
+ErrorPage = Callable[[web.Request, int, str], web.Response]
+
+_ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
+_REQUEST_ID = "xueshi.request_id"
+_ID_BYTES = 8
+_YEAR_S = 365 * 24 * 3600
+_NOT_KEPT = ("text/html", "application/json", CONTENT_TYPE)
+
+
+def install(app: web.Application, error_page: ErrorPage) -> None:
+    """Put the middleware and the headers around every route of `app`."""
+    app[_ERROR_PAGE] = error_page
+    app.middlewares.append(answer_errors)
+    app.on_response_prepare.append(set_headers)
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The id of this request: in its answer, on the error page and in every log line it causes.
+
+    It is always made here. An id of the client's own could be used to forge log lines.
+    """
+    identifier: str | None = request.get(_REQUEST_ID)
+    if identifier is None:
+        identifier = request[_REQUEST_ID] = secrets.token_hex(_ID_BYTES)
+    return identifier
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn problems, HTTP errors and bugs into answers."""
+    with structlog.contextvars.bound_contextvars(request_id=request_id(request)):
+        try:
+            return await handler(request)
+        except Problem as problem:
+            return problem_response(problem, request_id(request))
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return _answer(request, error.status, allow=error.headers.get("Allow"))
+        except Exception:
+            # Neither query string nor form is logged: they may hold tickets and ID numbers. The pattern of the
+            # route is logged instead of the path, which may hold a token as well.
+            resource = request.match_info.route.resource
+            log.exception(
+                "request_failed", method=request.method, route=resource.canonical if resource else request.path
+            )
+            return _answer(request, 500)
+
+
+def _answer(request: web.Request, status: int, allow: str | None = None) -> web.Response:
+    if is_api(request):
+        code = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}.get(status, f"http_{status}")
+        response = problem_response(Problem(status, code), request_id(request))
+    else:
+        response = request.app[_ERROR_PAGE](request, status, request_id(request))
+    if allow is not None:
+        response.headers["Allow"] = allow
+    return response
+
+
+async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers of every answer, also of redirects and of files. A handler's own value wins."""
+    headers = response.headers
+    headers[REQUEST_ID_HEADER] = request_id(request)
+    headers.setdefault("Content-Security-Policy", content_security_policy(socket_origin(request)))
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    if response.status != 304 and (response.content_type in _NOT_KEPT or 300 <= response.status < 400):
+        headers.setdefault("Cache-Control", "no-store")
+    if not request.app[SERVICES].settings.server.insecure_http:
+        headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
+
+
+def content_security_policy(socket: str | None) -> str:
+    """The policy of every answer. `socket` is named because not every browser counts wss: as 'self'."""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "img-src 'self' data:",
+            "media-src 'self' blob:",
+            f"connect-src 'self' {socket}" if socket else "connect-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "object-src 'none'",
+        )
+    )
