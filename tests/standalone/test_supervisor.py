@@ -135,6 +135,8 @@ async def test_a_restart_that_fails_is_tried_again(tmp_path: Path) -> None:
     good = manifest.read_bytes()
     supervisor = Supervisor([valkey], say=said.append, backoff=QUICK)
     running = asyncio.create_task(supervisor.run())
+    async with redis.asyncio.from_url(valkey.url) as client:
+        assert await client.ping()  # By now the supervisor watches it.
     manifest.write_bytes(b"this is no manifest\n")
     first = valkey.pid
     valkey.kill()
