@@ -164,6 +164,22 @@ def test_tests_without_a_chromium_say_what_to_type(started_project: Project) -> 
     assert "apt-get install -y chromium fonts-noto-cjk" in done.stderr
 
 
+def test_root_on_a_debian_without_chromium_gets_it_installed(project_with_python: Project) -> None:
+    calls = project_with_python.bin / "calls"
+    browser = project_with_python.bin / "chromium"
+    (project_with_python.bin / "id").unlink()
+    project_with_python.add_program("id", "echo 0")
+    project_with_python.add_program("chmod", f'exec {shutil.which("chmod")} "$@"')
+    project_with_python.add_program(
+        "apt-get",
+        f'echo "$1" >>"{calls}"\n[ "$1" = update ] || {{ echo "#!/bin/sh" >"{browser}"; chmod 755 "{browser}"; }}',
+    )
+    done = project_with_python.run("test")
+    assert calls.read_text().split() == ["update", "install"]
+    assert "Installing chromium and fonts-noto-cjk" in done.stderr
+    assert "No module named pytest" in done.stderr  # So it went on to the tests.
+
+
 def test_check_runs_every_check_even_after_one_that_failed(started_project: Project) -> None:
     done = started_project.run("check")  # None of the tools is installed here, so each of them fails.
     assert done.returncode == 1
