@@ -132,9 +132,7 @@ class CoursePlan:
     videos: tuple[VideoPlan, ...]
 
 
-def draft_course(
-    document: Node, limits: CourseLimits = CourseLimits()
-) -> tuple[CourseDraft, tuple[Problem, ...]]:
+def draft_course(document: Node, limits: CourseLimits = CourseLimits()) -> tuple[CourseDraft, tuple[Problem, ...]]:
     """The draft of ``course.yaml`` and its problems.
 
     The draft is given even when there are errors, so that the files of the sound entries can be looked at and
@@ -184,9 +182,9 @@ def plan_course(
         if facts is None:
             continue
         problems.extend(video_problems(facts, video.file.place, video.file.value, limits))
-        earlier = first_with.setdefault(facts.sha256, video.file.place)
-        if earlier is not video.file.place:
-            problems.append(problem("duplicate_file", video.file.place, line=earlier.line))
+        if facts.sha256 in first_with:
+            problems.append(problem("duplicate_file", video.file.place, line=first_with[facts.sha256].line))
+        first_with.setdefault(facts.sha256, video.file.place)
         problems.extend(_hours_problems(video, facts))
         quiz = quizzes.get(video.quiz.value) if video.quiz else None
         caption = captions.get(video.file.value)
@@ -260,9 +258,7 @@ def _subject(node: Node | None, parent: Place, problems: list[Problem]) -> Subje
     typed = _text(node, "subject", parent, 100, problems)
     subject = SUBJECTS.get(typed)
     if typed and subject is None:
-        problems.append(
-            problem("unknown_subject", (node.place if node else parent), value=typed, known=known)
-        )
+        problems.append(problem("unknown_subject", (node.place if node else parent), value=typed, known=known))
     return subject
 
 
@@ -290,9 +286,7 @@ def _video(node: Node, limits: CourseLimits, problems: list[Problem]) -> VideoDr
     return VideoDraft(node.place, file, title, title_place, hours, hours_place, quiz_file)
 
 
-def _path(
-    node: Node | None, key: str, parent: Place, limits: CourseLimits, problems: list[Problem]
-) -> Text | None:
+def _path(node: Node | None, key: str, parent: Place, limits: CourseLimits, problems: list[Problem]) -> Text | None:
     before = len(problems)
     _text(node, key, parent, limits.path_chars, problems)
     if len(problems) > before or not isinstance(node, Text):

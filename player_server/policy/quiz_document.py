@@ -192,9 +192,11 @@ def _content(
         question = _question(draft, problems, limits)
         if question is None:
             continue
-        first = seen.setdefault("\n".join(map(_plain, (question.text, *question.options))), draft.place)
-        if first is not draft.place:
-            problems.append(problem("duplicate_question", draft.place, place=first))
+        words = "\n".join(map(_plain, (question.text, *question.options)))
+        if words in seen:
+            problems.append(problem("duplicate_question", draft.place, place=seen[words]))
+        else:
+            seen[words] = draft.place
         questions.append(question)
     if errors(problems):
         return None, tuple(problems)
