@@ -103,7 +103,7 @@ class CoolDown:
         if failures < self.after:
             return 0
         # Beyond 2³⁰ times the first pause every sensible limit is reached; the bound keeps the number a float.
-        doubled = self.first_s * 2 ** min(failures - self.after, 30)
+        doubled = self.first_s * 2.0 ** min(failures - self.after, 30)
         return round(min(doubled, self.longest_s) * 1000)
 
     def seconds_left(self, failures: int, last_failure_ms: int, now_ms: int) -> int:
