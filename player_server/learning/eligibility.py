@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from player_server.auth.service_tokens import ServiceClient
 from player_server.learning.enrolments import LearnerCourse, courses_of
 from player_server.learning.services import Services
+from player_server.storage import audit
 from player_server.storage.tables import learner
 
 
@@ -24,18 +26,32 @@ class Eligibility:
     as_of: int
 
 
-async def eligibility(services: Services, learner_id: int, *, institution_id: int | None) -> Eligibility | None:
-    """The answer, or None if there is no such learner at this institution (None: at any institution).
+async def eligibility(
+    services: Services, client: ServiceClient, learner_id: int | None, *, address: str
+) -> Eligibility | None:
+    """The answer for this client; None if it has no such learner (`learner_id` None: no such id at all).
 
     A learner without any course is not complete: nobody has said yet what there is to earn.
     """
     async with services.db.read() as conn:
-        known = select(learner.c.id).where(learner.c.id == learner_id)
-        if institution_id is not None:
-            known = known.where(learner.c.institution_id == institution_id)
-        if await conn.scalar(known) is None:
-            return None
-        courses = tuple(await courses_of(conn, [learner_id]))
-        now = await services.clock.read(conn)
-    complete = bool(courses) and all(each.complete for each in courses)
-    return Eligibility(learner_id, complete, courses, now.ms)
+        now = (await services.clock.read(conn)).ms
+        found: Eligibility | None = None
+        query = select(learner.c.id).where(learner.c.id == learner_id)
+        if client.institution_id is not None:
+            query = query.where(learner.c.institution_id == client.institution_id)
+        if learner_id is not None and await conn.scalar(query) is not None:
+            courses = tuple(await courses_of(conn, [learner_id]))
+            complete = bool(courses) and all(each.complete for each in courses)
+            found = Eligibility(learner_id, complete, courses, now)
+    async with services.db.write() as conn:
+        await audit.record(
+            conn,
+            at=now,
+            actor=f"client:{client.client_id}",
+            institution_id=client.institution_id,
+            action="eligibility.read",
+            target=None if learner_id is None else f"learner:{learner_id}",
+            result="not_found" if found is None else "complete" if found.complete else "incomplete",
+            address=address,
+        )
+    return found
