@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.auth.identity import id_columns, id_hash
@@ -16,8 +16,8 @@ from player_server.auth.initial_secrets import initial_hash, new_initial_secret
 from player_server.learning.services import Services
 from player_server.policy.id_number import check_id_number
 from player_server.policy.names import same_name
-from player_server.storage.database import upsert
 from player_server.storage.tables import course, enrolment, enrolment_course, learner, person
+from player_server.storage.upsert import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ async def create_learner(
     }
     # Two rosters with the same person may arrive at once: the first one makes the person.
     person_id = await conn.scalar(
-        upsert(conn, person).values(row).on_conflict_do_nothing(index_elements=["id_hash"]).returning(person.c.id)
+        insert(conn, person).values(row).on_conflict_do_nothing(index_elements=["id_hash"]).returning(person.c.id)
     )
     if person_id is None:
         secret = None
         person_id = await _known_person(services, conn, number, name)
     learner_id = await conn.scalar(
-        upsert(conn, learner)
+        insert(conn, learner)
         .values(institution_id=institution_id, person_id=person_id, class_name=class_name, created_at=now)
         .on_conflict_do_nothing(index_elements=["institution_id", "person_id"])
         .returning(learner.c.id)
@@ -107,8 +107,8 @@ async def enrol(
     )
     if set(own) != wanted:
         raise UnknownCourse
-    enrolment_id = await conn.scalar(
-        insert(enrolment)
+    made = await conn.execute(
+        insert(conn, enrolment)
         .values(
             learner_id=learner_id,
             programme=programme,
@@ -118,9 +118,10 @@ async def enrol(
         )
         .returning(enrolment.c.id)
     )
-    assert enrolment_id is not None
+    enrolment_id: int = made.scalar_one()
     await conn.execute(
-        insert(enrolment_course), [{"enrolment_id": enrolment_id, "course_id": each} for each in sorted(wanted)]
+        insert(conn, enrolment_course),
+        [{"enrolment_id": enrolment_id, "course_id": each} for each in sorted(wanted)],
     )
     return enrolment_id
 
@@ -138,8 +139,8 @@ async def _known_person(services: Services, conn: AsyncConnection, number: str, 
 
 
 async def _account(conn: AsyncConnection, institution_id: int, person_id: int) -> int:
-    learner_id = await conn.scalar(
+    found = await conn.execute(
         select(learner.c.id).where(learner.c.institution_id == institution_id, learner.c.person_id == person_id)
     )
-    assert learner_id is not None
+    learner_id: int = found.scalar_one()
     return learner_id
