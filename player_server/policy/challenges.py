@@ -1,4 +1,4 @@
-"""Rules of challenges: kinds, windows, rotation, who may answer from where. Times are milliseconds of the store's clock."""
+"""Rules of challenges: kinds, windows, rotation, who may answer from where. Times: ms of the store's clock."""
 
 from __future__ import annotations
 

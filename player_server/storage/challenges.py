@@ -1,0 +1,181 @@
+"""Rows of challenges and phones: finding, locking, and the conditional writes whose count decides who won.
+
+Order of locks: the person's playback row, then the challenge. Challenges are issued in `playback_sql.py`, together
+with the beat that made them due; the stories around them are told in `learning/challenges.py` and `phones.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sqlalchemy import exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from player_server.policy.challenges import Kind
+from player_server.storage.tables import challenge, learner, phone, playback
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge as it stands; `outcome` is null while nothing was written. Times: ms of the store's clock."""
+
+    id: str
+    person_id: int
+    institution_id: int
+    kind: Kind
+    learner_id: int
+    video_id: int
+    session_id: str
+    issued_at: int
+    deadline: int
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What holds a person's player back, and the number of its latest challenge."""
+
+    challenge_id: str | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """An enrolled phone."""
+
+    id: int
+    person_id: int
+
+
+async def find_challenge(conn: AsyncConnection, challenge_id: str) -> Challenge | None:
+    """The challenge as the transaction sees it."""
+    c = challenge.c
+    query = (
+        select(
+            c.id,
+            c.person_id,
+            learner.c.institution_id,
+            c.kind,
+            c.learner_id,
+            c.video_id,
+            c.session_id,
+            c.issued_at,
+            c.deadline,
+            c.outcome,
+        )
+        .join(learner, learner.c.id == c.learner_id)
+        .where(c.id == challenge_id)
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else Challenge(**row._mapping)
+
+
+async def lock_challenge(conn: AsyncConnection, challenge_id: str) -> tuple[Challenge, Hold] | None:
+    """Lock the person's playback row; the challenge and the hold as they are under that lock."""
+    found = await find_challenge(conn, challenge_id)
+    if found is None:
+        return None
+    hold = await _lock_hold(conn, found.person_id)
+    # Read again: somebody may have answered while the lock was waited for. Challenges are never deleted alone.
+    locked = await find_challenge(conn, challenge_id)
+    return None if locked is None else (locked, hold)
+
+
+async def _lock_hold(conn: AsyncConnection, person_id: int) -> Hold:
+    p = playback.c
+    query = select(p.held_challenge_id, p.challenge_sequence).where(p.person_id == person_id).with_for_update()
+    return Hold(*(await conn.execute(query)).one())
+
+
+async def claim_answer(
+    conn: AsyncConnection, asked: Challenge, now: int, *, phone_id: int, same_device: bool
+) -> bool:
+    """Answer the challenge if it is open, and clear its hold. True for exactly one caller."""
+    won = await conn.execute(
+        update(challenge)
+        .where(challenge.c.id == asked.id, challenge.c.outcome.is_(None), challenge.c.deadline >= now)
+        .values(outcome="answered", answered_at=now, phone_id=phone_id, same_device=same_device)
+    )
+    if won.rowcount != 1:
+        return False
+    own_hold = (playback.c.person_id == asked.person_id, playback.c.held_challenge_id == asked.id)
+    await conn.execute(update(playback).where(*own_hold).values(held_challenge_id=None))
+    return True
+
+
+async def claim_missed(conn: AsyncConnection, asked: Challenge, now: int) -> bool:
+    """Write down that the window passed; the hold is not touched. True for exactly one caller."""
+    missed = await conn.execute(
+        update(challenge)
+        .where(challenge.c.id == asked.id, challenge.c.outcome.is_(None), challenge.c.deadline < now)
+        .values(outcome="missed")
+    )
+    return missed.rowcount == 1
+
+
+async def add_successor(
+    conn: AsyncConnection, missed: Challenge, successor_id: str, sequence: int, kind: Kind, now: int, deadline: int
+) -> None:
+    """Issue the successor of a missed challenge, about the same learner, video and session, and let it hold."""
+    await conn.execute(
+        insert(challenge).values(
+            id=successor_id,
+            person_id=missed.person_id,
+            sequence=sequence,
+            kind=kind,
+            learner_id=missed.learner_id,
+            video_id=missed.video_id,
+            session_id=missed.session_id,
+            issued_at=now,
+            deadline=deadline,
+        )
+    )
+    await conn.execute(
+        update(playback)
+        .where(playback.c.person_id == missed.person_id)
+        .values(held_challenge_id=successor_id, challenge_sequence=sequence)
+    )
+
+
+async def find_overdue(conn: AsyncConnection, now: int, limit: int) -> list[str]:
+    """Ids of challenges whose window passed and was not written down, oldest first."""
+    overdue = (challenge.c.outcome.is_(None), challenge.c.deadline < now)
+    query = select(challenge.c.id).where(*overdue).order_by(challenge.c.deadline).limit(limit)
+    return list((await conn.execute(query)).scalars())
+
+
+def credential_hash(credential: str) -> str:
+    """What SQL keeps of a phone's cookie: the value has 256 random bits, so a plain hash cannot be searched."""
+    return sha256(credential.encode()).hexdigest()
+
+
+async def find_phone(conn: AsyncConnection, credential: str) -> Phone | None:
+    """The enrolled phone that holds this cookie."""
+    where = (phone.c.credential_hash == credential_hash(credential), phone.c.revoked_at.is_(None))
+    row = (await conn.execute(select(phone.c.id, phone.c.person_id).where(*where))).one_or_none()
+    return None if row is None else Phone(*row)
+
+
+async def has_phone(conn: AsyncConnection, person_id: int) -> bool:
+    """Whether the person has an enrolled phone."""
+    enrolled = exists().where(phone.c.person_id == person_id, phone.c.revoked_at.is_(None))
+    return bool(await conn.scalar(select(enrolled)))
+
+
+async def add_phone(conn: AsyncConnection, person_id: int, credential: str, device: str, now: int) -> Phone:
+    """Enrol a phone. Raises IntegrityError if the person has one, or if somebody else holds this cookie."""
+    added = await conn.execute(
+        insert(phone)
+        .values(person_id=person_id, credential_hash=credential_hash(credential), device=device, enrolled_at=now)
+        .returning(phone.c.id)
+    )
+    return Phone(added.scalar_one(), person_id)
+
+
+async def revoke_phone(conn: AsyncConnection, person_id: int, now: int) -> bool:
+    """Take the person's phone away; False if there was none."""
+    revoked = await conn.execute(
+        update(phone).where(phone.c.person_id == person_id, phone.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return revoked.rowcount == 1
