@@ -163,7 +163,10 @@ class SqlitePlayback:
 
     async def states(self, persons: Sequence[int]) -> dict[int, RowState]:
         connection = await self._connection()
-        rows = await connection.execute_fetchall(sql.SQLITE_STATE, (msgspec.json.encode(persons).decode(),))
+        try:
+            rows = await connection.execute_fetchall(sql.SQLITE_STATE, (msgspec.json.encode(persons).decode(),))
+        except sqlite3.OperationalError as error:
+            raise StoreAway(str(error)) from error
         return {row[0]: RowState(*row[1:]) for row in rows}
 
     async def close(self) -> None:

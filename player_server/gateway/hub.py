@@ -1,0 +1,265 @@
+"""All live players of this node: who they are, what hints and commits mean for them, who has fallen silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from player_server.gateway.committer import Committer
+from player_server.gateway.player import Pending, Player
+from player_server.learning import challenges
+from player_server.learning.services import Services
+from player_server.learning.watch import Opened, Watching, draw, player_row
+from player_server.observe import log, metrics
+from player_server.policy.challenges import is_phone
+from player_server.storage.clock import monotonic_ms
+from player_server.storage.hints import Hint
+from player_server.storage.playback import PlaybackStore, RowState, Windows
+from player_server.storage.session_lock import Holder
+from telemetry.messages import Close, Credited, Resume, Rewind, Watched
+
+#: How often the node looks for silent players and renews locks, in seconds.
+ROUND_S = 1.0
+#: A lock is renewed after this share of its time to live, if its player has been heard since.
+RENEW_SHARE = 0.25
+#: How long a stop waits for the players' sockets to close, in seconds.
+STOP_S = 3.0
+
+
+class Hub:
+    """The node's players, by person. One event loop; nothing here waits for a socket."""
+
+    def __init__(self, services: Services, watching: Watching, store: PlaybackStore) -> None:
+        limits = services.settings.challenges
+        windows = Windows(round(limits.identity_answer_s * 1000), round(limits.answer_s * 1000))
+        self.services = services
+        self.watching = watching
+        self.committer = Committer(store, windows, self)
+        self.players: dict[int, Player] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.stopping = False
+
+    # ---------------------------------------------------------------- coming and going
+
+    def adopt(self, player: Player) -> None:
+        """This page plays now; an older page of the same person on this node is cut off."""
+        old = self.players.get(player.person_id)
+        self.players[player.person_id] = player
+        metrics.players.set(len(self.players))
+        if old is not None:
+            self._replace(old, player.opened.session_id)
+
+    def owns(self, player: Player) -> bool:
+        """Whether this player is still the person's one. A displaced one may not even be counted."""
+        return self.players.get(player.person_id) is player
+
+    def drop(self, player: Player) -> None:
+        """Its socket is gone. What it earned is committed; the lock lives on until its time is over."""
+        if self.owns(player):
+            del self.players[player.person_id]
+            metrics.players.set(len(self.players))
+
+    async def leave(self, player: Player, reason: str) -> None:
+        """The page said bye, or closed: commit what is left, then give the player back."""
+        owned = self.owns(player)
+        player.end_segment(reason)
+        if owned and player.closed_segments:
+            self.committer.add(player)
+        self.drop(player)
+        if owned:
+            await self.committer.drained(player)
+            await self.watching.end(player.person_id, player.epoch, player.opened.session_id, reason)
+
+    def _replace(self, old: Player, session_id: str) -> None:
+        # The same page on a new socket is no second page: its old socket was only half dead.
+        same_page = old.opened.session_id == session_id
+        old.connection.close(Close.SILENT if same_page else Close.DISPLACED)
+
+    # ---------------------------------------------------------------- what a commit brings
+
+    async def durable(self, pending: Pending, held: str | None) -> None:
+        """Release: acks and everything that had to wait for the commit."""
+        player = pending.player
+        connection = player.connection
+        await connection.send(pending.ack)
+        if pending.rewound is not None:
+            rewound = pending.rewound
+            metrics.rewinds.labels(rewound.reason).inc()
+            await connection.send(Rewind(rewound.id, rewound.to_ms / 1000, rewound.reason))
+        if pending.row.issue is not None and held == pending.row.issue:
+            player.durable_hold = held
+            self.spawn(self._show_challenge(player, held))
+        elif held != pending.held and player.state.held == pending.held:
+            self._apply_hold(player, held)
+        if pending.finished:
+            self.spawn(self._finish(player))
+
+    async def fenced(self, pending: Pending, state: RowState | None) -> None:
+        """Release: the row says why this player may not write any more."""
+        player = pending.player
+        self.drop(player)
+        player.connection.close(_why(player, state))
+
+    async def refused(self, pending: Pending) -> None:
+        """Release: the database refuses this row for good."""
+        self.drop(pending.player)
+        pending.player.connection.close(Close.PROTOCOL_ERROR)
+
+    async def _finish(self, player: Player) -> None:
+        opened = player.opened
+        credited = await self.watching.finish(opened.person_id, opened.learner_id, opened.video_id, opened.round)
+        if credited:
+            player.credit()
+        await player.connection.send(Watched(opened.quiz, credited))
+
+    # ---------------------------------------------------------------- challenges
+
+    async def _show_challenge(self, player: Player, challenge_id: str) -> None:
+        on_phone = is_phone(player.opened.device)
+        async with self.services.db.read() as conn:
+            notice = await challenges.notice(self.services, conn, challenge_id, on_phone=on_phone)
+        if notice is not None and self.owns(player):
+            await player.connection.send(notice)
+
+    def _apply_hold(self, player: Player, held: str | None) -> None:
+        if held is None:
+            if player.state.held is not None:
+                player.resume()
+                self.spawn(player.connection.send(Resume(player.state.position_ms / 1000)))
+        elif held != player.durable_hold:
+            player.hold(held)
+            self.spawn(self._show_challenge(player, held))
+
+    # ---------------------------------------------------------------- hints
+
+    async def receive(self, hint: Hint) -> None:
+        """Another node, or another door of this one, has changed something about a person."""
+        player = self.players.get(hint.person_id)
+        if player is None:
+            return
+        if hint.what == "credited":
+            self._credited(player, hint)
+        elif hint.what == "challenge":
+            self.spawn(self._look_at_hold(player))
+        elif hint.what != "displaced" or hint.session != player.opened.session_id:
+            self.spawn(self._look_at_owner(player))
+
+    def _credited(self, player: Player, hint: Hint) -> None:
+        if hint.video_id is None or hint.hours is None:
+            return
+        if hint.video_id == player.opened.video_id:
+            player.credit()
+        self.spawn(player.connection.send(Credited(hint.video_id, hint.hours)))
+
+    async def _look_at_hold(self, player: Player) -> None:
+        row = await player_row(self.services, player.person_id)
+        if row is None or row.epoch != player.epoch or player.hold_is_pending or not self.owns(player):
+            return
+        held = row.held_challenge_id
+        if held is not None and held == player.durable_hold:
+            # The same challenge: its window has passed, and the page must say so.
+            await self._show_challenge(player, held)
+        else:
+            self._apply_hold(player, held)
+
+    async def _look_at_owner(self, player: Player) -> None:
+        """A hint may be late or wrong; the row decides."""
+        row = await player_row(self.services, player.person_id)
+        state = None if row is None else RowState(row.epoch, row.session_id, row.ended_reason)
+        if state is None or state.epoch != player.epoch:
+            self.drop(player)
+            player.connection.close(_why(player, state))
+
+    # ---------------------------------------------------------------- time
+
+    async def watch_over(self) -> None:
+        """Renew the locks of players that were heard, retire those that were not. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            now = monotonic_ms()
+            ttl = self.watching.rules.lock_ttl_ms
+            silent = [each for each in self.players.values() if now - each.last_heard_ms > ttl]
+            for player in silent:
+                self.drop(player)
+                player.connection.close(Close.SILENT)
+                self.spawn(self._retire(player))
+            due = [
+                each
+                for each in self.players.values()
+                if now - each.renewed_ms > ttl * RENEW_SHARE and each.last_heard_ms > each.renewed_ms
+            ]
+            if due:
+                await self._renew(due, now)
+
+    async def _retire(self, player: Player) -> None:
+        await self.committer.drained(player)
+        await self.watching.end(player.person_id, player.epoch, player.opened.session_id, "silent")
+
+    async def _renew(self, players: list[Player], now: int) -> None:
+        holders = [
+            Holder(each.person_id, each.opened.session_id, each.opened.device, each.opened.since)
+            for each in players
+        ]
+        try:
+            lost = await self.watching.lock.renew(holders)
+        except (RedisError, OSError):
+            # A running player goes on: the fence is in SQL, and the lock is taken again when Redis is back.
+            metrics.redis_failures.labels("renew").inc()
+            return
+        for player in players:
+            player.renewed_ms = now
+        for person_id in lost:
+            if (player_ := self.players.get(person_id)) is not None:
+                self.spawn(self._look_at_owner(player_))
+
+    # ---------------------------------------------------------------- background
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something after a commit or a hint; at most a few a player are alive at once."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The sweep of the worker repairs what was left behind; a page asks again by itself.
+            log.error("background_failed", error=repr(error))
+
+    async def stop(self) -> None:
+        """Tell every page to come back, commit what is waiting, and wait shortly for the rest."""
+        self.stopping = True
+        players = list(self.players.values())
+        for player in players:
+            await self.committer.drained(player)
+            player.connection.close(Close.RESTART)
+        await asyncio.wait(
+            [asyncio.create_task(player.connection.closed()) for player in players]
+            + [asyncio.create_task(asyncio.sleep(0))],
+            timeout=STOP_S,
+        )
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_S)
+
+
+def make_player(opened: Opened, hub: Hub, connection: Any) -> Player:
+    """The live player for a page that was let in."""
+    services = hub.services
+    return Player(opened, connection, hub.watching.rules, lambda: draw(services), monotonic_ms())
+
+
+def _why(player: Player, state: RowState | None) -> Close:
+    """The close code for a player whose epoch is over. A sleeper is never told that it was displaced."""
+    if state is None:
+        return Close.NO_COURSE
+    if state.session_id != player.opened.session_id:
+        return Close.DISPLACED
+    by_reason = {
+        "signed_out": Close.NOT_ALLOWED,
+        "disabled": Close.NOT_ALLOWED,
+        "course": Close.NO_COURSE,
+    }
+    return by_reason.get(state.ended_reason or "", Close.SILENT)

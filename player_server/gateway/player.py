@@ -1,0 +1,217 @@
+"""One live player in memory: the state that counts, and what has happened since the last commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from player_server.gateway.connection import Connection
+from player_server.learning.watch import Opened
+from player_server.storage.clock import wall_ms
+from player_server.storage.playback import BeatRow, FindingRow, SegmentRow
+from telemetry.findings import Finding
+from telemetry.messages import Ack, Beat, Uncredited
+from telemetry.rules import WatchRules
+from telemetry.segments import Segment, SegmentLog
+from telemetry.session import Draw, Rewound, credit, hold, redraw, resume, step, wait_ms
+
+
+class Pending(NamedTuple):
+    """One player's part of a batch, and what may be sent once it is durable."""
+
+    player: Player
+    row: BeatRow
+    held: str | None
+    ack: Ack
+    rewound: Rewound | None
+    finished: bool
+
+
+class Player:
+    """The live player of one person on one socket. Only its own node's event loop touches it."""
+
+    __slots__ = (
+        "_arrived_ms",
+        "_draw",
+        "_findings",
+        "_finished",
+        "_found",
+        "_issue",
+        "_rewound",
+        "_segments",
+        "_uncredited",
+        "closed_segments",
+        "connection",
+        "durable_hold",
+        "epoch",
+        "last_heard_ms",
+        "opened",
+        "person_id",
+        "renewed_ms",
+        "rules",
+        "state",
+    )
+
+    def __init__(
+        self, opened: Opened, connection: Connection, rules: WatchRules, draw: Callable[[], Draw], now_ms: int
+    ) -> None:
+        self.opened = opened
+        self.person_id = opened.person_id
+        self.epoch = opened.epoch
+        self.connection = connection
+        self.rules = rules
+        self.state = opened.session
+        self.durable_hold = opened.session.held
+        self.last_heard_ms = now_ms
+        self.renewed_ms = now_ms
+        self.closed_segments: list[Segment] = []
+        self._draw = draw
+        self._segments = SegmentLog()
+        self._found: dict[str, FindingRow] = {}
+        self._findings: list[FindingRow] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._issue: str | None = None
+        self._rewound: Rewound | None = None
+        self._uncredited: Uncredited | None = None
+        self._finished = False
+        self._arrived_ms = 0
+
+    def beat(self, beat: Beat, now_ms: int) -> bool:
+        """Count one beat. Returns whether something has to be committed (a replay has nothing)."""
+        before = self.state
+        outcome = step(before, beat, now_ms, self.rules)
+        self.last_heard_ms = now_ms
+        if outcome.findings:
+            for finding in outcome.findings:
+                self._note(finding)
+        if outcome.session is before:
+            return False
+        self.state = outcome.session
+        if outcome.issued is not None:
+            self._issue = outcome.issued
+            self.state = redraw(self.state, self._draw())
+        if outcome.rewound is not None:
+            self._rewound = outcome.rewound
+        if outcome.uncredited is not None:
+            self._uncredited = _add(self._uncredited, outcome.uncredited)
+        self._finished = self._finished or outcome.finished
+        closed = self._segments.observe(before, outcome, wall_ms())
+        if closed is not None:
+            self.closed_segments.append(closed)
+        return True
+
+    def _note(self, finding: Finding) -> None:
+        """One row a kind and session, however often it happens: a cheater cannot fill the table."""
+        now = wall_ms()
+        opened = self.opened
+        old = self._found.get(finding.kind)
+        row = FindingRow(
+            session_id=opened.session_id,
+            kind=finding.kind.value,
+            person_id=opened.person_id,
+            learner_id=opened.learner_id,
+            video_id=opened.video_id,
+            times=old.times + 1 if old else 1,
+            worst=max(old.worst, finding.value) if old else finding.value,
+            first_at=old.first_at if old else now,
+            last_at=now,
+        )
+        self._found[finding.kind] = row
+        self._findings = [each for each in self._findings if each.kind != row.kind] + [row]
+
+    def take(self) -> Pending:
+        """The newest state for a batch. What happened is handed over with it."""
+        state = self.state
+        wait = wait_ms(state, self.rules)
+        ack = Ack(
+            seq=state.seq,
+            frontier=state.frontier_ms / 1000,
+            watched=state.watched,
+            wait=None if wait is None else wait / 1000,
+            uncredited=self._uncredited,
+        )
+        row = BeatRow(
+            self.person_id,
+            self.epoch,
+            state.frontier_ms,
+            state.position_ms,
+            state.carry_ms,
+            state.playing,
+            state.until_challenge_ms,
+            self._issue,
+        )
+        pending = Pending(self, row, state.held, ack, self._rewound, self._finished)
+        self._clear()
+        return pending
+
+    def put_back(self, pending: Pending) -> None:
+        """Its row could not be written yet: what happened then is still to be told with the next one."""
+        self._issue = pending.row.issue or self._issue
+        self._rewound = self._rewound or pending.rewound
+        self._finished = self._finished or pending.finished
+        if pending.ack.uncredited is not None:
+            self._uncredited = _add(self._uncredited, pending.ack.uncredited)
+
+    def take_segments(self) -> list[tuple[int, SegmentRow]]:
+        """The segments that were closed since the last batch, for the batch."""
+        opened = self.opened
+        rows = [
+            (
+                self.person_id,
+                SegmentRow(
+                    opened.session_id,
+                    each.number,
+                    opened.learner_id,
+                    opened.video_id,
+                    opened.round,
+                    each.from_ms,
+                    each.to_ms,
+                    each.started_at,
+                    each.ended_at,
+                    each.reason,
+                ),
+            )
+            for each in self.closed_segments
+        ]
+        self.closed_segments.clear()
+        return rows
+
+    def take_findings(self) -> list[FindingRow]:
+        """The findings since the last batch, for the batch."""
+        findings, self._findings = self._findings, []
+        return findings
+
+    def end_segment(self, reason: str) -> None:
+        """The player goes away: what was earned without a break until now is one segment."""
+        closed = self._segments.close(reason)
+        if closed is not None:
+            self.closed_segments.append(closed)
+
+    @property
+    def hold_is_pending(self) -> bool:
+        """A challenge was issued in memory and is not durable yet, so the store cannot know it."""
+        return self.state.held is not None and self.state.held != self.durable_hold
+
+    def resume(self) -> None:
+        """The store says that the challenge was answered."""
+        self.state = resume(self.state, self._draw())
+        self.durable_hold = None
+
+    def hold(self, challenge_id: str) -> None:
+        """The store says that this challenge is open."""
+        if self.state.held != challenge_id:
+            self.state = hold(self.state, challenge_id)
+        self.durable_hold = challenge_id
+
+    def credit(self) -> None:
+        """The hours were credited."""
+        self.state = credit(self.state)
+
+
+def _add(old: Uncredited | None, new: Uncredited) -> Uncredited:
+    """Sum what was not counted between two acks; the newest reason stands for it."""
+    if old is None:
+        return new
+    return Uncredited(old.seconds + new.seconds, new.reason)

@@ -1,0 +1,242 @@
+"""GET /ws/watch: check who comes, let one page play, feed its beats to the counting core.
+
+After the welcome nothing in the receive loop waits for Redis or SQL: a beat is counted in memory and handed to the
+committer, so pings are answered and slow stores hurt nobody's socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+from redis.exceptions import RedisError
+
+from player_server.gateway.connection import Connection
+from player_server.gateway.hub import Hub, make_player
+from player_server.gateway.player import Player
+from player_server.learning.watch import Occupied, Opened, Refused, TryLater
+from player_server.observe import metrics
+from player_server.storage import tickets
+from player_server.storage.clock import monotonic_ms
+from player_server.storage.tickets import Ticket
+from player_server.web.address import device_of, is_own_origin
+from player_server.web.keys import SERVICES
+from telemetry.messages import (
+    MAX_FRAME_BYTES,
+    SUBPROTOCOL,
+    Beat,
+    Busy,
+    Bye,
+    ClientMessage,
+    Close,
+    Error,
+    Hello,
+    Watched,
+    Welcome,
+    decode_client,
+)
+
+HUB = web.AppKey("hub", Hub)
+
+#: A socket that does not say hello within this many seconds is closed.
+HELLO_S = 10.0
+#: Pings keep proxies (many close after 60 s of silence) and phones awake.
+PING_S = 20.0
+#: After this many messages in a row that are none, the client is not one of ours.
+MOST_BAD = 100
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """The WebSocket. Refusals before the handshake: 403 foreign origin, 401 no good ticket, 400 no subprotocol."""
+    services = request.app[SERVICES]
+    hub = request.app[HUB]
+    origins = (*services.settings.server.allowed_origins,)
+    origin = request.headers.get("Origin")
+    if origin is None or not (is_own_origin(request, origin) or origin in origins):
+        raise web.HTTPForbidden
+    offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    if SUBPROTOCOL not in offered:
+        raise web.HTTPBadRequest
+    if hub.stopping:
+        raise web.HTTPServiceUnavailable
+    try:
+        ticket = await tickets.redeem(services.redis, request.query.get("ticket", ""))
+    except (RedisError, OSError):
+        metrics.redis_failures.labels("ticket").inc()
+        raise web.HTTPServiceUnavailable from None
+    if ticket is None:
+        raise web.HTTPUnauthorized
+    ws = web.WebSocketResponse(
+        protocols=(SUBPROTOCOL,),
+        heartbeat=PING_S,
+        max_msg_size=MAX_FRAME_BYTES,
+        compress=False,
+        timeout=2.0,
+    )
+    await ws.prepare(request)
+    transport = request.transport
+    if transport is None:
+        return ws
+    await _Socket(hub, ws, Connection(ws, transport), ticket, device_of(request)).run()
+    return ws
+
+
+class _Socket:
+    """One socket's life: hello, perhaps busy, then beats."""
+
+    def __init__(
+        self, hub: Hub, ws: web.WebSocketResponse, connection: Connection, ticket: Ticket, user_agent: str
+    ) -> None:
+        self.hub = hub
+        self.ws = ws
+        self.connection = connection
+        self.ticket = ticket
+        self.user_agent = user_agent
+        self.bad = 0
+
+    async def run(self) -> None:
+        player = await self._enter()
+        if player is None:
+            await self.connection.closed()
+            return
+        bye = False
+        try:
+            bye = await self._play(player)
+        finally:
+            # 1000 and 1001 are the browser's own word that the page went away; anything else may come back.
+            if bye or self.ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
+                self.hub.spawn(self.hub.leave(player, "bye"))
+            else:
+                self.hub.drop(player)
+        await self.connection.closed()
+
+    # ---------------------------------------------------------------- before the welcome
+
+    async def _enter(self) -> Player | None:
+        """Wait for a hello that is let in. None: the socket is closed or closing."""
+        deadline = asyncio.get_running_loop().time() + HELLO_S
+        noted = False
+        while True:
+            message = await self._receive(deadline)
+            if message is None:
+                if not self.ws.closed:
+                    self.connection.close(Close.BUSY if noted else Close.PROTOCOL_ERROR)
+                return None
+            if isinstance(message, Bye):
+                await self.ws.close()
+                return None
+            if not isinstance(message, Hello):
+                await self.connection.send(Error("no_hello", "Say hello first.", False))
+                continue
+            answer = await self._say_hello(message)
+            if isinstance(answer, Opened):
+                return await self._welcome(answer)
+            if not isinstance(answer, Occupied):
+                return None
+            rules = self.hub.watching.rules
+            refuse = rules.second_page == "refuse"
+            await self.connection.send(Busy(answer.since_s, answer.device, "refuse" if refuse else "ask"))
+            if not noted:
+                noted = True
+                deadline = asyncio.get_running_loop().time() + rules.busy_wait_ms / 1000
+                self.hub.spawn(self.hub.watching.note_second_page(self.ticket))
+            if refuse:
+                self.connection.close(Close.BUSY)
+                return None
+
+    async def _receive(self, deadline: float) -> ClientMessage | None:
+        """The next good message, or None when the socket closed or the time is over."""
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            try:
+                frame = await self.ws.receive(timeout=left)
+            except TimeoutError:
+                return None
+            if frame.type is not WSMsgType.TEXT and frame.type is not WSMsgType.BINARY:
+                return None
+            message = await self._decode(frame.data if frame.type is WSMsgType.TEXT else None)
+            if message is not None:
+                return message
+            if self.bad > MOST_BAD:
+                return None
+
+    async def _decode(self, data: str | None) -> ClientMessage | None:
+        """None for what is no message; the client is told, and its next good one counts."""
+        try:
+            if data is None:
+                raise msgspec.DecodeError("text frames only")
+            message: ClientMessage = decode_client(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self.bad += 1
+            await self.connection.send(Error("bad_message", str(error)[:200], False))
+            return None
+        self.bad = 0
+        return message
+
+    async def _say_hello(self, hello: Hello) -> Opened | Occupied | None:
+        if hello.video != self.ticket.video_id:
+            await self.connection.send(Error("wrong_video", "The ticket is for another video.", False))
+            self.connection.close(Close.PROTOCOL_ERROR)
+            return None
+        try:
+            answer = await self.hub.watching.open(
+                self.ticket, hello.video, hello.session, hello.takeover, self.user_agent
+            )
+        except TryLater:
+            await self.connection.send(Error("try_later", "Who plays cannot be checked now.", True))
+            self.connection.close(Close.TRY_LATER)
+            return None
+        if isinstance(answer, Refused):
+            await self.connection.send(Error(answer.code, "You may not watch this video.", False))
+            signed_out = answer.code in ("signed_out", "learner_disabled")
+            self.connection.close(Close.NOT_ALLOWED if signed_out else Close.NO_COURSE)
+            return None
+        return answer
+
+    async def _welcome(self, opened: Opened) -> Player:
+        player = make_player(opened, self.hub, self.connection)
+        self.hub.adopt(player)
+        state, rules = opened.session, self.hub.watching.rules
+        await self.connection.send(
+            Welcome(
+                session=opened.session_id,
+                epoch=opened.epoch,
+                video=opened.video_id,
+                duration=state.duration_ms / 1000,
+                frontier=state.frontier_ms / 1000,
+                position=state.position_ms / 1000,
+                watched=state.watched,
+                credited=state.credited,
+                beat_every=rules.beat_every_ms / 1000,
+                gap_grace=rules.gap_grace_ms / 1000,
+                max_rate=rules.max_rate,
+                recovered=opened.recovered,
+                challenge=opened.challenge,
+                quiz=opened.quiz,
+            )
+        )
+        if state.watched and not state.credited:
+            await self.connection.send(Watched(opened.quiz, False))
+        return player
+
+    # ---------------------------------------------------------------- after it
+
+    async def _play(self, player: Player) -> bool:
+        """Count beats until the socket closes. Returns whether the page said bye."""
+        hub = self.hub
+        async for frame in self.ws:
+            message = await self._decode(frame.data if frame.type is WSMsgType.TEXT else None)
+            if not hub.owns(player):
+                # Displaced or retired: its close is under way, and nothing of it counts any more.
+                continue
+            if isinstance(message, Beat):
+                if player.beat(message, monotonic_ms()):
+                    hub.committer.add(player)
+            elif isinstance(message, Bye):
+                return True
+            elif isinstance(message, Hello) or self.bad > MOST_BAD:
+                self.connection.close(Close.PROTOCOL_ERROR)
+        return False

@@ -1,0 +1,55 @@
+"""The jobs and how often they run. Each is a claim and a call into a use case; each may run twice, or on two workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from player_server.auth.login_sessions import delete_expired
+from player_server.learning.challenges import expire_due
+from player_server.learning.services import Services
+from player_server.learning.settle import sweep
+from player_server.learning.watch import retire_silent
+from player_server.observe import log
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`work` returns how many things it changed; it runs again at once when that is not none."""
+
+    name: str
+    every_s: float
+    work: Callable[[Services], Awaitable[int]]
+
+
+JOBS = (
+    # Challenges that nobody answered: the page must say so soon after the window.
+    Job("expire_challenges", 1.0, expire_due),
+    # Players whose node died: nobody waits for it, the session lock ends by itself.
+    Job("retire_silent_players", 5.0, retire_silent),
+    # Credits that a crash left behind between a commit and its settling.
+    Job("settle_left_behind", 5.0, sweep),
+    Job("delete_expired_log_ins", 600.0, delete_expired),
+)
+
+
+async def run_jobs(services: Services) -> None:
+    """Run every job at its pace until cancelled. A job that fails is logged and tried again."""
+    async with asyncio.TaskGroup() as group:
+        for job in JOBS:
+            group.create_task(_repeat(job, services))
+
+
+async def _repeat(job: Job, services: Services) -> None:
+    while True:
+        try:
+            changed = await job.work(services)
+        except Exception:
+            # Whatever it was, the next round finds the same rows again.
+            log.exception("job_failed", job=job.name)
+            changed = 0
+        if changed:
+            log.info("job_done", job=job.name, changed=changed)
+        else:
+            await asyncio.sleep(job.every_s)
