@@ -1,21 +1,21 @@
 """The quiz after a video: showing a sheet, taking it in, telling the result.
 
-A sheet is shown without being stored: all it is stands in a signed token in its form. Its id is that of the
+A sheet is shown without being stored: all it is stands in a sealed token in its form. Its id is that of the
 submission, so that one sheet has one result however often it is sent. What may be told is decided here and not by
 the page.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,7 +56,11 @@ class WaitingFor(StrEnum):
 
 
 class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a sheet's token says. `issued_ms` is of the store's clock."""
+    """What a sheet's token says. `issued_ms` is of the store's clock.
+
+    The token is encrypted, not only signed: the version is the hash of a content with its right options, and
+    whoever knows the questions could find the options that give this hash by trying them out at home.
+    """
 
     id: str
     learner_id: int
@@ -90,14 +94,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """The result of a submission. `right` and `wrong_shown` (numbers as shown, from 1) are None where the setting
+    """The result of a submission. `right` and `wrong_shown` are None where the setting
     does not let them be told. `cooldown_left` in seconds."""
 
     video: WatchRight
     passed: bool
     right: int | None
     total: int
-    wrong_shown: tuple[int, ...] | None
+    wrong_shown: tuple[ShownQuestion, ...] | None
     credited: bool
     waiting_for: WaitingFor
     cooldown_left: int
@@ -214,13 +218,10 @@ async def _result(services: Services, video: WatchRight, row: Any, content: Quiz
     if row.passed:
         await settle(services, row.learner_id, row.video_id, row.round)
     marks = grade(content, attempts.answers_of(row))
-    wrong = frozenset(index for index, right in enumerate(marks) if not right)
-    shown = told(
-        services.settings.quiz.feedback,
-        row.right_count,
-        row.question_count,
-        _shuffle(services, content, row.id).numbers(wrong),
-    )
+    order = _shuffle(services, content, row.id)
+    wrong = order.numbers({index for index, right in enumerate(marks) if not right})
+    shown = told(services.settings.quiz.feedback, row.right_count, row.question_count, wrong)
+    questions = order.show(content)
     async with services.db.read() as conn:
         failures = await attempts.failures(conn, row.learner_id, row.video_id, row.round)
         now_ms = (await services.clock.read(conn)).ms
@@ -233,7 +234,7 @@ async def _result(services: Services, video: WatchRight, row: Any, content: Quiz
         passed=row.passed,
         right=shown.right,
         total=row.question_count,
-        wrong_shown=shown.wrong,
+        wrong_shown=None if shown.wrong is None else tuple(questions[number - 1] for number in shown.wrong),
         credited=row.passed and waiting_for is WaitingFor.NOTHING,
         waiting_for=waiting_for,
         cooldown_left=_cool_down(services).seconds_left(failures.count, failures.last_ms, now_ms),
@@ -279,14 +280,16 @@ def _places(questions: Sequence[ShownQuestion], answers: Mapping[int, Set[int]])
 
 
 def _write_token(services: Services, claims: Claims) -> str:
-    body = urlsafe_b64encode(msgspec.json.encode(claims)).decode()
-    return f"{body}.{services.keys.mac('quiz sheet', body)}"
+    return _seal(services).encrypt(msgspec.json.encode(claims)).decode()
 
 
 def _read_token(services: Services, token: str) -> Claims | None:
     """What a token says if it is one of ours."""
-    body, _, mac = token.partition(".")
-    expected = services.keys.mac("quiz sheet", body)
-    if not hmac.compare_digest(mac.encode(), expected.encode()):
+    try:
+        return msgspec.json.decode(_seal(services).decrypt(token.encode(errors="replace")), type=Claims)
+    except InvalidToken:
         return None
-    return msgspec.json.decode(urlsafe_b64decode(body), type=Claims)
+
+
+def _seal(services: Services) -> Fernet:
+    return Fernet(urlsafe_b64encode(services.keys.derive("quiz sheet")))
