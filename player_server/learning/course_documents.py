@@ -86,7 +86,8 @@ def _yaml_document(data: bytes, file: str) -> tuple[Node, tuple[Problem, ...]]:
         raise _BadDocument(problem("yaml_syntax", Place(file, line), reason=error.reason)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(file, mark.line + 1 if mark else None)
+        # What was never closed is noticed after the end of the file, where an author would look in vain.
+        place = Place(file, min(mark.line, text.rstrip().count("\n")) + 1 if mark else None)
         reason = error.problem or error.context or ""
         raise _BadDocument(problem("yaml_syntax", place, reason=reason)) from error
     problems: list[Problem] = []

@@ -81,6 +81,11 @@ WORDS: Mapping[str, tuple[Severity, str, str]] = {
     "missing_file": ("error", "找不到文件 {name}", "file {name} is missing"),
     "not_a_file": ("error", "{name} 不是普通文件", "{name} is not a regular file"),
     "unreadable_file": ("error", "无法读取文件 {name}：{reason}", "file {name} cannot be read: {reason}"),
+    "file_changed": (
+        "error",
+        "{name} 在导入时被改动，请重新导入",
+        "{name} changed during the import; import again",
+    ),
     "file_too_large": ("error", "文件超过 {limit} KiB", "the file is larger than {limit} KiB"),
     "not_utf8": ("error", "文件不是 UTF-8 编码，请另存为 UTF-8", "the file is not UTF-8; save it as UTF-8"),
     "yaml_syntax": ("error", "YAML 语法错误：{reason}", "YAML syntax error: {reason}"),
