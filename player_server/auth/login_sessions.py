@@ -14,10 +14,20 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.services import Services
+from player_server.storage.ended_players import end_players
 from player_server.storage.tables import institution, learner, login_session, person, staff
 
 TOKEN_BYTES = 32
 HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The browser that asks: its address, what it calls itself, and the log-in cookie it brought."""
+
+    address: str
+    device: str
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +146,7 @@ async def open_login(
     learner_id: int | None = None,
     staff_id: int | None = None,
     must_change: bool = False,
-    address: str,
-    device: str,
+    client: Client,
 ) -> str:
     """Write a new log-in and return its cookie value. Expired ones of everybody are swept on the way."""
     now = (await services.clock.read(conn)).ms
@@ -152,8 +161,8 @@ async def open_login(
             must_change=must_change,
             created_at=now,
             expires_at=now + round(services.settings.sign_in.session_hours * HOUR_MS),
-            address=address,
-            device=device,
+            address=client.address,
+            device=client.device,
         )
     )
     return token
@@ -168,3 +177,22 @@ async def renew_login(conn: AsyncConnection, login_hash: str, **changes: object)
         .values(token_hash=hash_token(token), **changes)
     )
     return token if renewed.rowcount == 1 else None
+
+
+async def end_login(conn: AsyncConnection, token: str | None) -> int | None:
+    """End the log-in of this cookie and its live player; the person, if it was a learner's (see `end_players`)."""
+    if token is None:
+        return None
+    ended = login_session.c.token_hash == hash_token(token)
+    person_id: int | None = await conn.scalar(
+        delete(login_session).where(ended).returning(login_session.c.person_id)
+    )
+    if person_id is not None:
+        await end_players(conn, person_id, hash_token(token))
+    return person_id
+
+
+async def end_logins_of_person(conn: AsyncConnection, person_id: int) -> None:
+    """End every log-in and the live player of a person, wherever they are."""
+    await conn.execute(delete(login_session).where(login_session.c.person_id == person_id))
+    await end_players(conn, person_id)
