@@ -79,6 +79,14 @@ class LearnerCourse:
         return bool(self.videos) and all(each.credited for each in self.videos)
 
     @property
+    def percent(self) -> int:
+        """How much of its running time is watched, 0 to 100; 100 only when every video is watched or credited."""
+        if all(each.percent == 100 for each in self.videos):
+            return 100 if self.videos else 0
+        whole = sum(each.duration_ms for each in self.videos)
+        return min(99, sum(each.percent * each.duration_ms for each in self.videos) // whole)
+
+    @property
     def studied_at(self) -> int | None:
         """The last time anything of it was played."""
         return max((each.studied_at for each in self.videos if each.studied_at is not None), default=None)

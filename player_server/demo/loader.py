@@ -1,0 +1,226 @@
+"""Loads the demo once: an institution, the demo course, three learners, one of the staff and an exam service.
+
+All of it goes through the same use cases as real data. The accounts' secrets are random, made here, and kept in
+`demo-accounts.txt` of the data folder, so that every start can show them again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from player_server.auth.initial_secrets import ALPHABET
+from player_server.auth.passwords import hash_password
+from player_server.learning.course_import import import_course
+from player_server.learning.people import create_learner, enrol
+from player_server.learning.services import Services
+from player_server.policy.id_number import check_character
+from player_server.storage.clock import wall_ms
+from player_server.storage.tables import institution, person, service_client, staff
+from player_server.storage.upsert import insert
+
+COURSE = Path(__file__).parent / "course"
+INSTITUTION = "示例培训中心"
+PROGRAMME = "jiangsu-constructor-2"
+CLASS = "2026 年第 1 期"
+STAFF = "demo-staff"
+EXAM_CLIENT = "exam-demo"
+ACCOUNTS_FILE = "demo-accounts.txt"
+KEY_FILE = "exam-client.pem"
+DEADLINE_DAYS = 60
+
+_DAY_MS = 86_400_000
+_CHINA_MS = 8 * 3_600_000
+# Area 320199 was never given to any district, so these numbers belong to nobody.
+_ZHANG = "32019919900101001"
+_LI = "32019919920202002"
+_WANG = "32019919880808004"
+
+
+class DemoError(Exception):
+    """The demo cannot be loaded; the message says why."""
+
+
+class DemoLearner(msgspec.Struct, frozen=True):
+    """`initial`: the secret opens only the page where a password is chosen."""
+
+    learner_id: int
+    name: str
+    id_number: str
+    secret: str
+    initial: bool
+    note: str = ""
+
+
+class DemoAccounts(msgspec.Struct, frozen=True):
+    """Everything somebody needs to try the demo. `key_file` is the exam service's private key."""
+
+    learners: tuple[DemoLearner, ...] = ()
+    staff: str = STAFF
+    staff_password: str = ""
+    exam_client: str = EXAM_CLIENT
+    key_file: str = ""
+
+    def lines(self) -> list[str]:
+        """What to print after a start."""
+        if not self.learners:
+            return [f"The demo's secrets are gone ({ACCOUNTS_FILE} is missing); ./run --fresh starts over."]
+        lines = ["Learners, at /login:"]
+        for each in self.learners:
+            kind = "initial password, choose your own" if each.initial else "password"
+            lines.append(f"  {each.name}  {each.id_number}  {each.secret}  ({each.note or kind})")
+        lines.append("Institution's staff, at /staff/login:")
+        lines.append(f"  {self.staff}  {self.staff_password}")
+        lines.append("Exam service, GET /api/v1/eligibility/" + str(self.learners[0].learner_id) + ":")
+        lines.append(f"  client {self.exam_client}, private key {self.key_file}")
+        return lines
+
+
+async def load_demo(services: Services) -> DemoAccounts:
+    """Load what is not there yet and return the accounts. Raises DemoError if the demo course does not import."""
+    folder = services.settings.folder
+    if await _loaded(services):
+        return _read_accounts(folder / ACCOUNTS_FILE)
+    institution_id = await _institution(services)
+    result = await import_course(services.db, services.settings.media_folder, COURSE, institution_id, wall_ms())
+    if result.course_id is None:
+        raise DemoError("; ".join(each.text("en") for each in result.errors))
+    passwords = (_new_password(), _new_password(), _new_password())
+    hashes = [await hash_password(each) for each in passwords]
+    key = Ed25519PrivateKey.generate()
+    async with services.db.write() as conn:
+        learners = await _learners(services, conn, institution_id, result.course_id, passwords, hashes)
+        now = (await services.clock.read(conn)).ms
+        await conn.execute(
+            insert(conn, staff).values(
+                institution_id=institution_id,
+                username=STAFF,
+                name="王老师",
+                role="admin",
+                password_hash=hashes[2],
+                created_at=now,
+            )
+        )
+        # The last row: it is what `_loaded` looks for.
+        await conn.execute(
+            insert(conn, service_client).values(
+                id=EXAM_CLIENT,
+                institution_id=institution_id,
+                name="示例考试服务",
+                public_key=key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+                created_at=now,
+            )
+        )
+        accounts = DemoAccounts(learners=learners, staff_password=passwords[2], key_file=str(folder / KEY_FILE))
+        # Before the commit: a crash in between leaves files that the next start writes anew, never rows whose
+        # secrets nobody knows.
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _write_secret(folder / KEY_FILE, pem)
+        _write_secret(folder / ACCOUNTS_FILE, _HEADING.encode() + msgspec.yaml.encode(accounts))
+    return accounts
+
+
+_HEADING = (
+    "# 演示账户 Demo accounts. The first password of an initial account is good until its owner chose another.\n"
+)
+
+
+async def _loaded(services: Services) -> bool:
+    async with services.db.read() as conn:
+        found = await conn.scalar(select(service_client.c.id).where(service_client.c.id == EXAM_CLIENT))
+    return found is not None
+
+
+async def _institution(services: Services) -> int:
+    async with services.db.write() as conn:
+        now = (await services.clock.read(conn)).ms
+        await conn.execute(
+            insert(conn, institution)
+            .values(name=INSTITUTION, created_at=now)
+            .on_conflict_do_nothing(index_elements=["name"])
+        )
+        found = await conn.execute(select(institution.c.id).where(institution.c.name == INSTITUTION))
+        institution_id: int = found.scalar_one()
+    return institution_id
+
+
+async def _learners(
+    services: Services,
+    conn: AsyncConnection,
+    institution_id: int,
+    course_id: int,
+    passwords: tuple[str, ...],
+    hashes: list[str],
+) -> tuple[DemoLearner, ...]:
+    now = (await services.clock.read(conn)).ms
+    # The last minute of that day in China.
+    deadline = ((now + _CHINA_MS) // _DAY_MS + DEADLINE_DAYS + 1) * _DAY_MS - _CHINA_MS - 60_000
+    learners = []
+    # Name, the ID number's first 17 digits, index of the chosen password or None, hours in class missing.
+    for name, body, chosen, offline_missing in (
+        ("张伟", _ZHANG, None, False),
+        ("李娜", _LI, 0, False),
+        ("王芳", _WANG, 1, True),
+    ):
+        number = body + check_character(body)
+        new = await create_learner(services, conn, institution_id, name=name, id_number=number, class_name=CLASS)
+        await enrol(
+            services,
+            conn,
+            new.learner_id,
+            programme=PROGRAMME,
+            course_ids=[course_id],
+            deadline=deadline,
+            offline_missing=offline_missing,
+        )
+        secret = new.initial_secret or ""
+        if chosen is not None:
+            secret = passwords[chosen]
+            await conn.execute(
+                update(person)
+                .where(person.c.id == new.person_id)
+                .values(password_hash=hashes[chosen], password_changed_at=now, initial_hash=None)
+            )
+        learners.append(
+            DemoLearner(
+                learner_id=new.learner_id,
+                name=name,
+                id_number=number,
+                secret=secret,
+                initial=chosen is None,
+                note="password; hours in class not recorded, so the player stays shut" if offline_missing else "",
+            )
+        )
+    return tuple(learners)
+
+
+def _new_password() -> str:
+    """60 random bits that can be typed."""
+    return "-".join("".join(secrets.choice(ALPHABET.lower()) for _ in range(4)) for _ in range(3))
+
+
+def _read_accounts(path: Path) -> DemoAccounts:
+    try:
+        return msgspec.yaml.decode(path.read_bytes(), type=DemoAccounts)
+    except (OSError, msgspec.DecodeError):
+        return DemoAccounts()
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    """The whole file or nothing, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
