@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from aiohttp import web
@@ -55,17 +55,18 @@ def render(
     return response
 
 
-def error_page(request: web.Request, status: int, request_id: str) -> web.Response:
+def error_page(request: web.Request, status: int | Literal["csrf"], request_id: str) -> web.Response:
     """What a person sees when a page cannot be shown."""
     _ = translator(request)
-    title, message = _ERRORS.get(status) or (_UNEXPECTED if status >= 500 else _REFUSED)
+    number = 403 if status == "csrf" else status
+    title, message = _ERRORS.get(status) or (_UNEXPECTED if number >= 500 else _REFUSED)
     return render(
         request,
         "error.html",
         page_title=_(title),
-        status=status,
+        status=number,
         message=_(message),
-        request_id=request_id if status >= 500 else None,
+        request_id=request_id if number >= 500 else None,
     )
 
 
@@ -102,8 +103,10 @@ def _environment() -> jinja2.Environment:
 
 _REFUSED = (N_("这个请求无法处理"), N_("请返回上一页，刷新后再试一次。"))
 _UNEXPECTED = (N_("系统出了点问题"), N_("已经记录下来。请稍后再试；已入账的学时不受影响。"))
-_ERRORS = {
-    403: (N_("页面已过期"), N_("为了您的账户安全，请返回上一页，刷新后再提交一次。")),
+_ERRORS: dict[int | str, tuple[str, str]] = {
+    403: (N_("您不能打开这个页面"), N_("您的账户没有这里的权限。请从首页进入。")),
+    429: (N_("尝试得太快了"), N_("请等几秒，再返回上一页重试。您的账户没有被锁定。")),
+    "csrf": (N_("页面已过期"), N_("为了您的账户安全，请返回上一页，刷新后再提交一次。")),
     404: (N_("没有找到这个页面"), N_("地址可能有误，或者内容已经下架。请从首页进入。")),
     405: (N_("不能这样打开这个页面"), N_("请从首页进入。")),
     413: (N_("提交的内容太大"), N_("请减少内容后再提交。")),

@@ -25,7 +25,7 @@ Form = MultiDictProxy[Any]
 
 
 class ForgedRequest(web.HTTPForbidden):
-    """A page is answered with 403 and the advice to load it again."""
+    """Answered with 403 and the advice to load the page again."""
 
 
 def token_for(request: web.Request, bound_to: str) -> str:

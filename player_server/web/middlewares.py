@@ -7,26 +7,43 @@ shows what broke inside, only the request id under which the log tells it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from player_server.auth.passwords import TooBusy
 from player_server.observe import log
 from player_server.web.address import socket_origin
+from player_server.web.csrf import ForgedRequest
 from player_server.web.keys import SERVICES
 from player_server.web.problems import CONTENT_TYPE, Problem, is_api, problem_response
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
-#: (request, status, request id) → page. Handed in, because drawing pages belongs to a higher floor.
-ErrorPage = Callable[[web.Request, int, str], web.Response]
+#: (request, status or "csrf", request id) → page. Handed in, because drawing pages belongs to a higher floor.
+ErrorPage = Callable[[web.Request, int | Literal["csrf"], str], web.Response]
 
 _ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
 _REQUEST_ID = "xueshi.request_id"
 _ID_BYTES = 8
 _YEAR_S = 365 * 24 * 3600
+#: How soon to come back when too many log in at once.
+_BUSY_S = 3
+#: Headers of an error that say what to do about it.
+_KEPT = ("Allow", "Retry-After")
+_CODES: dict[int | str, str] = {
+    "csrf": "csrf",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    429: "too_many_requests",
+    500: "internal_error",
+    503: "busy",
+}
 _NOT_KEPT = ("text/html", "application/json", CONTENT_TYPE)
 
 
@@ -56,10 +73,16 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             return await handler(request)
         except Problem as problem:
             return problem_response(problem, request_id(request))
+        except TooBusy:
+            return _answer(request, 503, {"Retry-After": str(_BUSY_S)})
+        except ForgedRequest:
+            return _answer(request, "csrf")
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _answer(request, error.status, allow=error.headers.get("Allow"))
+            return _answer(
+                request, error.status, {name: error.headers[name] for name in _KEPT if name in error.headers}
+            )
         except Exception:
             # Neither query string nor form is logged: they may hold tickets and ID numbers. The pattern of the
             # route is logged instead of the path, which may hold a token as well.
@@ -70,14 +93,15 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             return _answer(request, 500)
 
 
-def _answer(request: web.Request, status: int, allow: str | None = None) -> web.Response:
+def _answer(
+    request: web.Request, status: int | Literal["csrf"], headers: Mapping[str, str] | None = None
+) -> web.Response:
     if is_api(request):
-        code = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}.get(status, f"http_{status}")
-        response = problem_response(Problem(status, code), request_id(request))
+        number = 403 if status == "csrf" else status
+        response = problem_response(Problem(number, _CODES.get(status, f"http_{status}")), request_id(request))
     else:
         response = request.app[_ERROR_PAGE](request, status, request_id(request))
-    if allow is not None:
-        response.headers["Allow"] = allow
+    response.headers.update(headers or {})
     return response
 
 
