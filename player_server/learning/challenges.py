@@ -105,19 +105,19 @@ async def notice(
         rotate=settings.rotate_s,
         renew=f"{path}/renew",
         missed=not is_open,
-        link=_link(services, asked, now) if is_open and settings.show_link else None,
+        link=link_of(services, _code(services, asked, now)) if is_open and settings.show_link else None,
         tap=f"{path}/tap" if is_open and on_phone and settings.same_device == "tap" else None,
     )
 
 
-async def current_link(services: Services, person_id: int, challenge_id: str) -> str | None:
-    """The address in the QR picture at this moment; None unless the challenge is this person's and open."""
+async def current_code(services: Services, person_id: int, challenge_id: str) -> str | None:
+    """The code of this moment; None unless the challenge is this person's and open."""
     async with services.db.read() as conn:
         asked = await find_challenge(conn, challenge_id)
         now = (await services.clock.read(conn)).ms
     if asked is None or asked.person_id != person_id or state_of(asked.outcome, asked.deadline, now) != "open":
         return None
-    return _link(services, asked, now)
+    return _code(services, asked, now)
 
 
 async def confirm(services: Services, challenge_id: str, browser: Browser) -> Answer:
@@ -149,7 +149,7 @@ async def _confirm_in(
 
 
 async def tap(services: Services, person_id: int, challenge_id: str, browser: Browser) -> Answer:
-    """The button on a phone that plays the video itself. NOT_ENROLLED: open `current_link` there to bind it."""
+    """The button on a phone that plays the video itself. NOT_ENROLLED: open `current_code` there to bind it."""
     async with services.db.read() as conn:
         asked = await find_challenge(conn, challenge_id)
     if asked is None or asked.person_id != person_id:
@@ -198,6 +198,11 @@ async def expire_due(services: Services, limit: int = SWEEP_LIMIT) -> int:
         missed += 1
         await services.hints.publish(Hint(locked[0].person_id, "challenge"))
     return missed
+
+
+def link_of(services: Services, code: str) -> str:
+    """The address that a phone opens."""
+    return f"{services.settings.public_url}/c/{code}"
 
 
 def new_challenge_id() -> str:
@@ -291,6 +296,6 @@ async def _miss_in(conn: AsyncConnection, asked: Challenge, now: int) -> bool:
     return True
 
 
-def _link(services: Services, asked: Challenge, now: int) -> str:
+def _code(services: Services, asked: Challenge, now: int) -> str:
     rotation = rules_of(services.settings.challenges).rotation(asked.issued_at, now)
-    return f"{services.settings.public_url}/c/{code_for(services.keys, asked.id, rotation)}"
+    return code_for(services.keys, asked.id, rotation)

@@ -13,7 +13,7 @@ from sqlalchemy import exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.policy.challenges import Kind
-from player_server.storage.tables import challenge, learner, phone, playback
+from player_server.storage.tables import challenge, course, learner, person, phone, playback, video
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,15 @@ class Phone:
 
     id: int
     person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry:
+    """What a person has to know to bind a phone; the password only to bind another one."""
+
+    name: str
+    id_hash: str
+    password_hash: str | None
 
 
 async def find_challenge(conn: AsyncConnection, challenge_id: str) -> Challenge | None:
@@ -157,10 +166,30 @@ async def find_phone(conn: AsyncConnection, credential: str) -> Phone | None:
     return None if row is None else Phone(*row)
 
 
+async def former_owners(conn: AsyncConnection, credential: str, person_id: int) -> list[int]:
+    """Other persons this cookie was enrolled for before it was revoked there."""
+    where = (phone.c.credential_hash == credential_hash(credential), phone.c.person_id != person_id)
+    return list((await conn.execute(select(phone.c.person_id).where(*where).distinct())).scalars())
+
+
 async def has_phone(conn: AsyncConnection, person_id: int) -> bool:
     """Whether the person has an enrolled phone."""
     enrolled = exists().where(phone.c.person_id == person_id, phone.c.revoked_at.is_(None))
     return bool(await conn.scalar(select(enrolled)))
+
+
+async def find_roster_entry(conn: AsyncConnection, person_id: int) -> RosterEntry:
+    """What the roster says of a person."""
+    p = person.c
+    query = select(p.name, p.id_hash, p.password_hash).where(p.id == person_id)
+    return RosterEntry(*(await conn.execute(query)).one())
+
+
+async def find_titles(conn: AsyncConnection, video_id: int) -> tuple[str, str]:
+    """The titles of the course and of the video."""
+    query = select(course.c.title, video.c.title).join(video, video.c.course_id == course.c.id)
+    course_title, video_title = (await conn.execute(query.where(video.c.id == video_id))).one()
+    return course_title, video_title
 
 
 async def add_phone(conn: AsyncConnection, person_id: int, credential: str, device: str, now: int) -> Phone:
