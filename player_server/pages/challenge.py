@@ -67,7 +67,7 @@ async def renew(request: web.Request) -> web.StreamResponse:
 
 
 async def tap(request: web.Request) -> web.StreamResponse:
-    """POST /challenges/{id}/tap → {"result"} when confirmed, {"open": path} if this phone must be bound first."""
+    """POST /challenges/{id}/tap → {"result"} when confirmed, {"next": path} if this phone must be bound first."""
     require_csrf(request)
     viewer = await _require_learner(request)
     services = request.app[SERVICES]
@@ -84,7 +84,7 @@ async def tap(request: web.Request) -> web.StreamResponse:
         code = await current_code(services, viewer.person_id, challenge_id)
         if code is None:
             return _refused(request, Answer.LATE)
-        response = _json({"open": f"/c/{code}"})
+        response = _json({"next": f"/c/{code}"})
         if cookies.phone_credential(request) is None:
             cookies.set_phone_credential(request, response, browser.credential)
         return response
