@@ -10,7 +10,8 @@ import { t } from "./words.js";
  * @param {string | null} parts.quiz
  * @param {string | null} parts.nextUrl
  * @param {string} parts.homeUrl
- * @returns {{setQuiz: (url: string | null) => void, setHours: (hours: string) => void}}
+ * @returns {{setQuiz: (url: string | null) => void, setHours: (hours: string) => void,
+ *   reveal: () => void}}
  */
 export function startAfterCard({ store, hours, quiz, nextUrl, homeUrl }) {
   const card = byId("after");
@@ -44,6 +45,11 @@ export function startAfterCard({ store, hours, quiz, nextUrl, homeUrl }) {
     setQuiz(url) {
       quiz = url;
       draw();
+    },
+    /** The end was reached just now: show where to go on. */
+    reveal() {
+      if (document.fullscreenElement) void document.exitFullscreen();
+      card.scrollIntoView({ block: "nearest", behavior: "smooth" });
     },
     setHours(text) {
       hours = text;

@@ -18,11 +18,12 @@ const IMAGE_RETRY_MS = 2000;
 /**
  * @param {object} parts
  * @param {string} parts.csrf
+ * @param {string} parts.homeUrl
  * @param {import("./clock.js").Clock} parts.clock
  * @param {import("./watch_state.js").Store} parts.store
  * @returns {{show: (message: ChallengeMessage) => void, hide: () => void}}
  */
-export function createChallenge({ csrf, clock, store }) {
+export function createChallenge({ csrf, homeUrl, clock, store }) {
   /** @type {import("./dialog.js").OpenDialog | null} */
   let dialog = null;
   /** @type {ChallengeMessage | null} */
@@ -70,7 +71,8 @@ export function createChallenge({ csrf, clock, store }) {
       { class: "scan" },
       el("div", { class: "qr-frame" }, image),
       message.link
-        ? el("p", { class: "small" }, t("challenge.link"), el("br"), el("a", { class: "code", href: message.link, target: "_blank", rel: "noopener" }, message.link))
+        ? // Text, not a link: opened in this browser it would only be refused, and the code be tied to it.
+          el("p", { class: "small" }, t("challenge.link"), el("br"), el("span", { class: "code", id: "challenge-link" }, message.link))
         : null,
     );
     countdown = el("strong", { class: "countdown num", role: "timer" }, "");
@@ -87,6 +89,7 @@ export function createChallenge({ csrf, clock, store }) {
         problem,
         el("p", { class: "countdown-line" }, t("challenge.left"), " ", countdown),
         el("p", { class: "muted small" }, t("challenge.hint")),
+        later(),
         spoken,
       ],
       actions: [],
@@ -94,6 +97,9 @@ export function createChallenge({ csrf, clock, store }) {
     toSpeak = SPOKEN_AT.filter((each) => each < message.deadline - 5);
     turn();
   }
+
+  /** Leaving is always possible; the check waits. */
+  const later = () => el("p", { class: "later" }, el("a", { class: "small", href: homeUrl }, t("challenge.later")));
 
   /** @param {ChallengeMessage} message */
   function missedFace(message) {
@@ -103,7 +109,7 @@ export function createChallenge({ csrf, clock, store }) {
     present({
       kind: "challenge-missed",
       title: t("challenge.missed"),
-      body: [el("p", {}, t("challenge.missed.lead")), el("p", {}, t("challenge.missed.next")), problem],
+      body: [el("p", {}, t("challenge.missed.lead")), el("p", {}, t("challenge.missed.next")), problem, later()],
       actions: [renew],
     });
   }

@@ -1,6 +1,6 @@
 // The chapter list beside the video: the server draws it, this file keeps the current entry up to date while playing.
 
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { learned } from "./watch_state.js";
 import { t } from "./words.js";
 
@@ -21,6 +21,8 @@ export function startChapters(video, store) {
     const percent = Math.min(s.watched ? 100 : 99, Math.floor((learned(s) / (s.duration || 1)) * 100));
     bar.value = s.credited ? 100 : percent;
     item.setAttribute("data-state", s.credited ? "credited" : s.watched ? "watched" : "open");
+    const done = document.querySelectorAll('[data-chapter][data-state="credited"]').length;
+    setText(byId("chapters-done"), String(done));
     setText(status, s.credited ? t("chapter.credited") : s.watched ? t("chapter.watched") : `${percent}%`);
   }
   store.onChange(draw);

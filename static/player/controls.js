@@ -66,6 +66,7 @@ export function startControls({ video, store, playback, clock, timeline }) {
     const show = track.mode !== "showing";
     track.mode = show ? "showing" : "hidden";
     captions.setAttribute("aria-pressed", String(show));
+    player.toggleAttribute("data-captions", show);
   }
   function toggleFull() {
     const native = /** @type {any} */ (video);
@@ -94,9 +95,7 @@ export function startControls({ video, store, playback, clock, timeline }) {
   captions.addEventListener("click", toggleCaptions);
   full.addEventListener("click", toggleFull);
   document.addEventListener("fullscreenchange", () => {
-    const on = document.fullscreenElement === player;
-    full.setAttribute("aria-pressed", String(on));
-    name(full, t(on ? "control.unfull" : "control.full"));
+    full.setAttribute("aria-pressed", String(document.fullscreenElement === player));
   });
 
   for (const event of ["play", "pause", "ended", "playing", "seeked"]) video.addEventListener(event, drawPlay);

@@ -8,7 +8,7 @@ import { clamp } from "./format.js";
 
 /** A little slower than real time: the server catches up by 1.8 s a minute and nobody hears it. */
 const TRAILING_FACTOR = 0.97;
-const RATES = [0.75, 1, 1.25, 1.5, 2];
+const RATES = [1, 1.25, 1.5, 2];
 /** A jump forward beyond what was played, seconds; timeupdate comes four times a second, a busy page skips some. */
 const JUMP = 1;
 
@@ -46,7 +46,7 @@ export function createPlayback(video, store, hooks) {
 
   const limit = () => (isFree(store.value) ? store.value.duration : Math.max(learned(store.value), lastGood));
   const rates = () => (isFree(store.value) ? RATES : RATES.filter((each) => each <= Math.max(1, store.value.maxRate)));
-  const trailing = () => store.value.trailing && !isFree(store.value);
+  const trailing = () => store.value.trail > 0 && !isFree(store.value);
 
   function applyRate() {
     const wish = (rates().includes(rate) ? rate : 1) * (trailing() ? TRAILING_FACTOR : 1);
@@ -157,7 +157,7 @@ export function createPlayback(video, store, hooks) {
   });
   video.addEventListener("ratechange", applyRate);
   store.onChange((now, before) => {
-    if (now.trailing !== before.trailing || isFree(now) !== isFree(before)) applyRate();
+    if (now.trail !== before.trail || isFree(now) !== isFree(before)) applyRate();
   });
 
   if ("mediaSession" in navigator) {

@@ -23,6 +23,8 @@ import { knows, t } from "./words.js";
 const SILENT_MS = 15_000;
 /** A busy page asks again this often; the server accepts as soon as the other page is gone. */
 const ASK_AGAIN_MS = 3000;
+/** Ticks four times a second stopped for this long: the page or the machine slept, the line is doubtful. */
+const SLEPT_MS = 8000;
 /** The server trails: slow down above the first, back to full speed below the second, seconds. */
 const TRAIL_FROM = 1;
 const TRAIL_TO = 0.3;
@@ -59,7 +61,7 @@ const media = startMedia({
 const timeline = startTimeline({ video, store, playback, onRefused: () => refuse("seek") });
 startControls({ video, store, playback, clock, timeline });
 const stateLine = startStateLine({ video, store, clock });
-const challenge = createChallenge({ csrf: data.csrf, clock, store });
+const challenge = createChallenge({ csrf: data.csrf, homeUrl: data.home_url, clock, store });
 const secondPage = createSecondPage({ homeUrl: data.home_url, onHere: continueHere });
 startChapters(data.video.id, store);
 const afterCard = startAfterCard({
@@ -78,7 +80,7 @@ const socket = new WatchSocket({
   onMessage: hear,
   onLost: () => {
     secondPage.hide();
-    if (store.value.phase !== "connecting") store.set({ phase: "lost" });
+    store.set({ phase: "lost" });
   },
   onStop: stopped,
   onUnanswered: (since) => store.set({ unansweredSince: since }),
@@ -88,6 +90,7 @@ const heartbeat = startHeartbeat({ video, store, playback, clock, send: (beat) =
 /** When the last confirmation of any kind came, and when a busy page asked last. */
 let confirmedAt = clock.now();
 let askedAt = 0;
+let tickedAt = clock.now();
 /** Has this page been welcomed since it was opened or taken over? */
 let greeted = false;
 
@@ -109,6 +112,7 @@ function hear(message) {
     case "watched":
       store.set({ watched: true, credited: store.value.credited || message.credited, ending: false, wait: null });
       afterCard.setQuiz(message.quiz);
+      afterCard.reveal();
       return toast("watched", t("watched.toast"), "ok");
     case "credited":
       if (message.video !== data.video.id) return;
@@ -165,7 +169,7 @@ function acknowledged(message) {
   confirmedAt = clock.now();
   const s = store.value;
   const trail = heartbeat.trail(message);
-  const trailing = trail === null ? s.trailing : trail > (s.trailing ? TRAIL_TO : TRAIL_FROM);
+  const behind = trail === null ? s.trail : trail > (s.trail ? TRAIL_TO : TRAIL_FROM) ? trail : 0;
   store.set({
     phase: s.phase === "lost" ? "live" : s.phase,
     silent: false,
@@ -173,7 +177,7 @@ function acknowledged(message) {
     watched: s.watched || message.watched,
     ending: s.ending && !message.watched,
     wait: s.ending ? message.wait : null,
-    trailing: trailing && !isFree(s) && !s.challenge,
+    trail: isFree(s) || s.challenge ? 0 : behind,
   });
   if (message.uncredited) stateLine.lost(message.uncredited.seconds, message.uncredited.reason);
   playback.release("silent");
@@ -181,7 +185,7 @@ function acknowledged(message) {
 
 /** @param {import("./protocol.js").Rewind} message */
 function rewind(message) {
-  store.set({ rewind: message.id, trailing: false });
+  store.set({ rewind: message.id, trail: 0 });
   playback.rewindTo(message.to);
   const key = /** @type {import("./words.js").WordKey} */ (knows(`rewind.${message.reason}`) ? `rewind.${message.reason}` : "rewind.other");
   toast("rewind", t(key, { at: clockText(message.to) }), "warn");
@@ -190,7 +194,7 @@ function rewind(message) {
 /** @param {import("./protocol.js").ChallengeMessage} message */
 function challenged(message) {
   playback.hold("challenge");
-  store.set({ ending: false, trailing: false });
+  store.set({ ending: false, trail: 0 });
   challenge.show(message);
 }
 
@@ -257,6 +261,8 @@ function refuse(kind) {
 
 clock.onTick((now) => {
   const s = store.value;
+  if (now - tickedAt > SLEPT_MS) socket.probe();
+  tickedAt = now;
   if (s.phase === "busy" && s.stop !== "refused" && now - askedAt > ASK_AGAIN_MS) {
     askedAt = now;
     socket.hello({ takeover: false });
@@ -282,7 +288,6 @@ store.onChange((now, before) => {
 window.addEventListener("online", () => socket.probe());
 window.addEventListener("offline", () => socket.probe());
 document.addEventListener("resume", () => socket.probe());
-document.addEventListener("visibilitychange", () => !document.hidden && socket.probe());
 window.addEventListener("pagehide", () => {
   heartbeat.leaving();
   socket.bye();

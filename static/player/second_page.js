@@ -54,8 +54,8 @@ export function createSecondPage({ homeUrl, onHere }) {
   function where(message) {
     const since = Number.isFinite(message.since) && message.since >= 1 ? t("busy.since", { time: spokenTime(message.since, t) }) : "";
     const device = message.device ? t("busy.where", { device: message.device }) : "";
-    const text = [device, since].filter(Boolean).join(" · ");
-    return text ? para(text, "muted") : null;
+    if (!device && !since) return null;
+    return el("p", { class: "muted" }, el("span", { class: "phrase" }, device), " ", el("span", { class: "phrase" }, since));
   }
 
   return {

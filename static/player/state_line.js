@@ -40,7 +40,7 @@ export function verdict(s, media) {
   if (media.paused) return { tone: "off", key: media.started ? "state.paused" : "state.ready" };
   if (media.at < learned(s) - 1.5) return { tone: "off", key: "state.rewatch" };
   if (s.unansweredSince !== null && media.now - s.unansweredSince > CONFIRM_MS) return { tone: "warn", key: "state.confirming" };
-  if (s.trailing) return { tone: "on", key: "state.trailing", n: Math.max(1, Math.ceil(s.reach - s.frontier)) };
+  if (s.trail) return { tone: "on", key: "state.trailing", n: Math.ceil(s.trail) };
   return { tone: "on", key: "state.counting" };
 }
 

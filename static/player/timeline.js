@@ -48,7 +48,8 @@ export function startTimeline({ video, store, playback, onRefused }) {
 
   /** @param {number} to */
   function choose(to) {
-    if (store.value.phase === "connecting" && store.value.reach === 0 && !isFree(store.value)) return;
+    // Before the first welcome nobody knows what is learned.
+    if (store.value.phase !== "live" && playback.limit() === 0) return;
     const target = clamp(to, 0, store.value.duration);
     if (beyond(target)) {
       onRefused();

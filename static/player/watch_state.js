@@ -15,7 +15,7 @@
  * @property {boolean} credited
  * @property {"open" | "missed" | null} challenge   nothing counts unless this is null
  * @property {boolean} stalled    the media does not move although it should
- * @property {boolean} trailing   the server trails the page by more than a second, so the page plays a little slower
+ * @property {number} trail       seconds by which the server trails the page, if worth slowing down for; else 0
  * @property {boolean} ending     the end was reached and the rest waits for the server
  * @property {number | null} wait seconds the server still wants to see pass at the end
  * @property {number | null} unansweredSince  performance.now() of the oldest beat without any reply
@@ -42,7 +42,7 @@ export function initialState(duration, start) {
     credited: start.credited,
     challenge: null,
     stalled: false,
-    trailing: false,
+    trail: 0,
     ending: false,
     wait: null,
     unansweredSince: null,
@@ -63,7 +63,7 @@ export const isFree = (s) => s.credited || s.watched;
  */
 export function learned(s) {
   if (isFree(s)) return s.duration;
-  return Math.min(s.duration, Math.max(s.frontier, Math.min(s.reach, s.frontier + 2 * s.beatEvery)));
+  return Math.min(s.duration, Math.max(s.frontier, Math.min(s.reach - s.trail, s.frontier + 2 * s.beatEvery)));
 }
 
 /**

@@ -24,7 +24,7 @@ const WORDS = {
   "state.ready": ["点击播放后开始计时", "counting starts when you press play"],
   "state.rewatch": ["正在重看已学部分，不重复计时", "re-watching, already counted"],
   "state.confirming": ["等待服务器确认…", "waiting for confirmation…"],
-  "state.trailing": ["稍等 {n} 秒，进度正在跟上", "{n} s behind, catching up"],
+  "state.trailing": ["正在计时，确认约慢 {n} 秒", "counting, confirmed about {n} s later"],
 
   "uncredited": ["有 {n} 秒未计入：{why}", "{n} s not counted: {why}"],
   "why.gap": ["连接中断太久", "the connection was lost for too long"],
@@ -43,13 +43,7 @@ const WORDS = {
 
   "control.play": ["播放", "Play"],
   "control.pause": ["暂停", "Pause"],
-  "control.mute": ["静音", "Mute"],
-  "control.volume": ["音量", "Volume"],
   "control.rate": ["播放速度", "Speed"],
-  "control.captions": ["字幕", "Captions"],
-  "control.full": ["全屏", "Full screen"],
-  "control.unfull": ["退出全屏", "Leave full screen"],
-  "timeline.label": ["播放进度", "Position"],
   "timeline.value": ["{at}，共 {all}，已学到 {learned}", "{at} of {all}, learned up to {learned}"],
   "timeline.free": ["{at}，共 {all}", "{at} of {all}"],
   "timeline.locked": ["{at} 尚未学到", "{at} not learned yet"],
@@ -75,6 +69,7 @@ const WORDS = {
   "challenge.missed.next": ["准备好手机后，获取一个新的验证码即可继续。", "Have your phone ready, then get a new code to go on."],
   "challenge.renew": ["获取新的验证码", "Get a new code"],
   "challenge.renewing": ["正在获取…", "Getting it…"],
+  "challenge.later": ["稍后再验证，返回课程", "Check later, back to the course"],
   "challenge.done": ["验证成功，继续播放。", "Checked. Playing goes on."],
 
   "busy.title": ["另一个页面正在播放", "Another page is playing"],
