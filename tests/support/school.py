@@ -22,6 +22,7 @@ from player_server.storage.tables import (
     person,
     playback,
     quiz_version,
+    staff,
     video,
     watch_progress,
 )
@@ -66,6 +67,19 @@ async def add_learner(
         services, learner, institution_id=institution_id, person_id=person_id, created_at=wall_ms()
     )
     return Pupil(person_id, learner_id)
+
+
+async def add_staff(services: Services, institution_id: int, username: str = "staff") -> int:
+    return await _add(
+        services,
+        staff,
+        institution_id=institution_id,
+        username=username,
+        name="王老师",
+        role="admin",
+        password_hash="none",
+        created_at=wall_ms(),
+    )
 
 
 async def add_media(services: Services, *, duration_ms: int = DURATION_MS, sha: str | None = None) -> str:

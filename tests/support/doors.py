@@ -1,0 +1,69 @@
+"""Doors on real services: an application with some routes, and clients that are logged in.
+
+The routes are the test's own; that each URL leads where it should is the business of tests of the whole server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession, CookieJar, web
+from aiohttp.test_utils import TestServer
+
+from player_server.auth.login_sessions import Client, open_login
+from player_server.learning.services import Services
+from player_server.web import cookies
+from player_server.web.csrf import FIELD
+from player_server.web.keys import SERVICES
+from player_server.web.middlewares import install
+from tests.support.school import Pupil
+
+
+def _error_page(request: web.Request, status: int | str, request_id: str) -> web.Response:
+    # How errors are drawn is the business of the tests of rendering.
+    return web.Response(status=status if isinstance(status, int) else 403, text=f"error {status}")
+
+
+@asynccontextmanager
+async def open_doors(services: Services, routes: Iterable[web.AbstractRouteDef]) -> AsyncIterator[TestServer]:
+    """A server on a free port with these routes, the product's middleware and headers."""
+    app = web.Application()
+    app[SERVICES] = services
+    install(app, _error_page)
+    app.add_routes(routes)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def browser_of(
+    services: Services, server: TestServer, pupil: Pupil | None = None, *, staff_id: int | None = None
+) -> AsyncIterator[ClientSession]:
+    """A browser of its own: logged in as this learner, as this member of staff, or as nobody."""
+    token = None
+    if pupil is not None or staff_id is not None:
+        async with services.db.write() as conn:
+            token = await open_login(
+                services,
+                conn,
+                person_id=pupil.person_id if pupil else None,
+                learner_id=pupil.learner_id if pupil else None,
+                staff_id=staff_id,
+                client=Client("127.0.0.1", "test"),
+            )
+    # The jar must keep cookies of a numeric address.
+    jar = CookieJar(unsafe=True)
+    if token:
+        jar.update_cookies({cookies.LOGIN: token}, server.make_url("/"))
+    async with ClientSession(server.make_url("/"), cookie_jar=jar) as browser:
+        yield browser
+
+
+def csrf_in(html: str) -> str:
+    """The token of the first form of a page."""
+    return html.split(f'name="{FIELD}" value="', 1)[1].split('"', 1)[0]
