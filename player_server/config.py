@@ -16,6 +16,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 #: XUESHI_DATA__REDIS_URL=… sets data.redis_url: what may not stand in a file comes from the environment.
 ENV_PREFIX = "XUESHI_"
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 class ConfigError(Exception):
@@ -98,7 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def folder(self) -> Path:
-        return Path(self.data.folder).absolute()
+        """Where everything is kept; a relative name is below the project's folder, wherever the caller stands."""
+        return PROJECT / self.data.folder
 
     @property
     def media_folder(self) -> Path:
@@ -106,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def keys_folder(self) -> Path:
-        return Path(self.data.keys_folder).absolute() if self.data.keys_folder else self.folder / "keys"
+        return PROJECT / self.data.keys_folder if self.data.keys_folder else self.folder / "keys"
 
     @property
     def database_url(self) -> str:

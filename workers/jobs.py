@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from player_server.auth.login_sessions import delete_expired
 from player_server.learning.challenges import expire_due
 from player_server.learning.services import Services
 from player_server.learning.settle import sweep
@@ -30,7 +29,6 @@ JOBS = (
     Job("retire_silent_players", 5.0, retire_silent),
     # Credits that a crash left behind between a commit and its settling.
     Job("settle_left_behind", 5.0, sweep),
-    Job("delete_expired_log_ins", 600.0, delete_expired),
 )
 
 

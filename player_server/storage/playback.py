@@ -6,11 +6,13 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import aiosqlite
 import asyncpg
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage import playback_sql as sql
 from player_server.storage.clock import StoreClock
@@ -111,13 +113,13 @@ class SqlitePlayback:
     def __init__(self, db: Database, clock: StoreClock) -> None:
         self._db = db
         self._clock = clock
-        self._raw: Any = None
+        self._held: AsyncConnection | None = None
 
     async def _connection(self) -> aiosqlite.Connection:
-        if self._raw is None:
-            self._raw = await self._db.engine.raw_connection()
-        connection: aiosqlite.Connection = self._raw.driver_connection
-        return connection
+        if self._held is None:
+            self._held = await self._db.engine.connect()
+        connection: Any = (await self._held.get_raw_connection()).driver_connection
+        return cast(aiosqlite.Connection, connection)
 
     async def commit(self, batch: Batch, windows: Windows) -> dict[int, str | None]:
         reading = self._clock.local()
@@ -170,9 +172,9 @@ class SqlitePlayback:
         return {row[0]: RowState(*row[1:]) for row in rows}
 
     async def close(self) -> None:
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
+        if self._held is not None:
+            held, self._held = self._held, None
+            await held.close()
 
 
 class PostgresPlayback:
@@ -180,19 +182,20 @@ class PostgresPlayback:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._held: AsyncConnection | None = None
         self._raw: Any = None
         self._domain = ""
 
     async def _connection(self) -> Any:
-        if self._raw is None or self._raw.driver_connection.is_closed():
+        if self._raw is None or self._raw.is_closed():
             await self.close()
-            raw: Any = await self._db.engine.raw_connection()
-            connection: Any = raw.driver_connection
-            await connection.execute(f"SET lock_timeout = '{PG_LOCK_TIMEOUT}'")
-            timeline = await connection.fetchval("SELECT timeline_id FROM pg_control_checkpoint()")
+            self._held = await self._db.engine.connect()
+            raw: Any = (await self._held.get_raw_connection()).driver_connection
+            await raw.execute(f"SET lock_timeout = '{PG_LOCK_TIMEOUT}'")
+            timeline = await raw.fetchval("SELECT timeline_id FROM pg_control_checkpoint()")
             self._domain = f"pg:{timeline}"
             self._raw = raw
-        return self._raw.driver_connection
+        return self._raw
 
     async def commit(self, batch: Batch, windows: Windows) -> dict[int, str | None]:
         try:
@@ -207,7 +210,7 @@ class PostgresPlayback:
                 return await self._commit(connection, sql.PG_UPDATE_SKIP_LOCKED, batch, windows)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             raise BadBatch(str(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
             await self.close()
             raise StoreAway(str(error)) from error
 
@@ -230,16 +233,20 @@ class PostgresPlayback:
         try:
             connection = await self._connection()
             rows = await connection.fetch(sql.PG_STATE, list(persons))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
             await self.close()
             raise StoreAway(str(error)) from error
         return {row[0]: RowState(row[1], row[2], row[3]) for row in rows}
 
     async def close(self) -> None:
-        if self._raw is not None:
-            with contextlib.suppress(Exception):
-                self._raw.invalidate()
-            self._raw = None
+        self._raw = None
+        if self._held is not None:
+            held, self._held = self._held, None
+            # It carries settings of its own and may be broken: it never goes back to the pool.
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await held.invalidate()
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await held.close()
 
 
 def _held(rows: Iterable[Any]) -> dict[int, str | None]:

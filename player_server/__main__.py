@@ -1,0 +1,94 @@
+"""The command line: reads arguments, calls one command, and turns what went wrong into one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from player_server import commands
+from player_server.commands import CONFIG, DEMO, CommandError, Where, lan_address
+from player_server.config import ConfigError
+from player_server.standalone.supervisor import GIVE_UP
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return uvloop.run(_command(options))
+    except (ConfigError, CommandError) as error:
+        print(f"xueshi: {error}", file=sys.stderr)
+        return GIVE_UP
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    where = _where(options)
+    match options.command:
+        case None:
+            return commands.start_all(where, fresh=options.fresh)
+        case "serve":
+            return commands.serve(where)
+        case "worker":
+            return commands.work(where)
+        case "migrate":
+            return commands.migrate_only(where)
+        case "import-course":
+            return commands.import_folder(where, options.folder, options.institution)
+        case "exam-token":
+            return commands.exam_token(where, options.key, options.client)
+        case other:
+            raise CommandError(f"no such command: {other}")
+
+
+def _where(options: argparse.Namespace) -> Where:
+    """The files: config.yaml, or those named by --config; a plain start puts the demo's settings over config.yaml."""
+    files = tuple(options.config or ())
+    if not files:
+        files = (CONFIG, DEMO)
+    server: dict[str, Any] = {}
+    if options.host is not None:
+        server["host"] = options.host
+    if options.port is not None:
+        server["port"] = options.port
+    if options.host in ("0.0.0.0", "::"):  # noqa: S104  # It is the operator's choice.
+        address = lan_address()
+        if address is None:
+            raise CommandError(f"--host {options.host}: this machine has no network address a phone could reach")
+        port = options.port if options.port is not None else commands.load(*files).server.port
+        server["public_url"] = f"http://{address}:{port}"
+    return Where(files, {"server": server} if server else {})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./run", description="Xueshi (学时). `./run --help` tells more.")
+    _add_where(parser)
+    parser.add_argument("--fresh", action="store_true", help="forget the data of former runs")
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name in ("serve", "worker", "migrate"):
+        _add_where(parsers.add_parser(name))
+    course = parsers.add_parser("import-course")
+    _add_where(course)
+    course.add_argument("folder", type=Path)
+    course.add_argument("--institution", metavar="NAME")
+    token = parsers.add_parser("exam-token")
+    _add_where(token)
+    token.add_argument("--key", type=Path, help="the client's private key; default: the demo's")
+    token.add_argument("--client", default="exam-demo")
+    return parser
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, action="append", default=None)
+    parser.add_argument("--host", default=None)
+    parser.add_argument("--port", type=int, default=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Every URL of the server, on one page."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from player_server.api import eligibility, watch_tickets
+from player_server.gateway import socket
+from player_server.ops import health
+from player_server.pages import (
+    challenge,
+    course,
+    forgot,
+    home,
+    hours,
+    language,
+    login,
+    media,
+    password,
+    phone,
+    player,
+    quiz,
+    staff,
+    staff_login,
+    static,
+)
+
+ROUTES = (
+    # The learner
+    web.get("/", home.home),
+    web.get("/courses/{course}", course.course),
+    web.get("/player/{video}", player.player),
+    web.get("/quiz/{video}", quiz.quiz_page),
+    web.post("/quiz/{video}", quiz.quiz_submit),
+    web.get("/hours", hours.hours),
+    web.get("/media/{video}", media.video_file),
+    web.get("/captions/{video}", media.captions_file),
+    # Watching
+    web.post("/api/v1/watch-tickets", watch_tickets.post_watch_ticket),
+    web.get("/ws/watch", socket.watch),
+    # Checks: on the computer, and on the phone
+    web.get("/challenges/{id}/qr.svg", challenge.qr),
+    web.get("/challenges/{id}/link", challenge.link),
+    web.post("/challenges/{id}/renew", challenge.renew),
+    web.post("/challenges/{id}/tap", challenge.tap),
+    web.post("/c/confirm", phone.confirm),
+    web.post("/c/bind", phone.bind),
+    web.post("/c/rebind", phone.rebind),
+    web.get("/c/{token}", phone.open_code),
+    # Logging in
+    web.get("/login", login.login_page),
+    web.post("/login", login.login_submit),
+    web.get("/login/account", login.account_page),
+    web.post("/login/account", login.account_submit),
+    web.get("/password", password.password_page),
+    web.post("/password", password.password_submit),
+    web.get("/forgot", forgot.forgot_page),
+    web.post("/forgot", forgot.forgot_submit),
+    web.post("/logout", login.logout_submit),
+    web.post("/language", language.switch_language),
+    # The institution
+    web.get("/staff", staff.learners),
+    web.get("/staff/learners/{learner}/initial-secret", staff.ask_initial_secret),
+    web.post("/staff/learners/{learner}/initial-secret", staff.give_initial_secret),
+    web.get("/staff/login", staff_login.staff_login_page),
+    web.post("/staff/login", staff_login.staff_login_submit),
+    web.post("/staff/logout", staff_login.staff_logout_submit),
+    # The exam service
+    web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
+    # The operator
+    web.get("/healthz", health.healthz),
+    web.get("/readyz", health.readyz),
+    web.get("/metrics", health.metrics_page),
+    web.get("/static/{version}/{name:.+}", static.static_file),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Put every route into the application."""
+    app.add_routes(ROUTES)
