@@ -229,6 +229,11 @@ async def add_entry(
     )
 
 
+async def media_of(services: Services, video_id: int) -> str:
+    async with services.db.read() as conn:
+        return await _media_of(conn, video_id)
+
+
 async def _media_of(conn: AsyncConnection, video_id: int) -> str:
     sha: str = (await conn.execute(select(video.c.media_sha).where(video.c.id == video_id))).scalar_one()
     return sha
