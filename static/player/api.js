@@ -18,15 +18,27 @@ const TIMEOUT_MS = 8000;
  * @param {object} body
  * @returns {Promise<Answer>}
  */
-export async function postJson(url, csrf, body) {
+export function postJson(url, csrf, body) {
+  const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": csrf };
+  return ask(url, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<Answer>}
+ */
+export function getJson(url) {
+  return ask(url, { headers: { Accept: "application/json" } });
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} how
+ * @returns {Promise<Answer>}
+ */
+async function ask(url, how) {
   try {
-    const reply = await fetch(url, {
-      method: "POST",
-      credentials: "same-origin",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": csrf },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    const reply = await fetch(url, { ...how, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS) });
     const parsed = await reply.json().catch(() => ({}));
     const answer = parsed && typeof parsed === "object" ? parsed : {};
     const seconds = Number.parseFloat(reply.headers.get("Retry-After") ?? "");

@@ -1,7 +1,7 @@
 // The playback check: an overlay with the rotating code (or the button for this device), its countdown, and the way on after
 // it was missed. Whether it was answered is only ever the server's word: `resume` closes the overlay, nothing here does.
 
-import { postJson } from "./api.js";
+import { getJson, postJson } from "./api.js";
 import { actionButton, openDialog } from "./dialog.js";
 import { el, setText } from "./dom.js";
 import { clockText, spokenTime } from "./format.js";
@@ -12,6 +12,8 @@ const SPOKEN_AT = [60, 30, 10];
 /** After a code was asked for it comes over the socket; when it does not, the button is offered again. */
 const RENEW_WITHIN_MS = 6000;
 const IMAGE_RETRY_MS = 2000;
+/** The server decides when the time is over, and the last confirmation may still be under way to this page. */
+const LATE_SECONDS = 1.5;
 
 /** @typedef {import("./protocol.js").ChallengeMessage} ChallengeMessage */
 
@@ -39,6 +41,8 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
   /** @type {HTMLImageElement | null} */
   let image = null;
   /** @type {HTMLElement | null} */
+  let linkText = null;
+  /** @type {HTMLElement | null} */
   let countdown = null;
   const spoken = el("p", { class: "visually-hidden", role: "status" });
   const problem = el("p", { class: "error-text", role: "alert" });
@@ -48,6 +52,13 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
     turns += 1;
     turnAt = clock.now() + shown.rotate * 1000;
     image.src = `${shown.qr}${shown.qr.includes("?") ? "&" : "?"}n=${turns}`;
+    if (turns > 1 && linkText && shown.qr.endsWith("/qr.svg")) void turnLink(shown.qr.replace(/qr\.svg$/, "link"), linkText);
+  }
+
+  /** The link as text turns with the picture. @param {string} url @param {HTMLElement} text */
+  async function turnLink(url, text) {
+    const answer = await getJson(url);
+    if (typeof answer.body.link === "string") setText(text, answer.body.link);
   }
 
   /** @param {Parameters<typeof openDialog>[0]} parts */
@@ -66,14 +77,14 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
       setText(problem, t("challenge.qrFailed"));
       turnAt = clock.now() + IMAGE_RETRY_MS;
     });
+    // Text, not a link: opened in this browser it would only be refused, and the code be tied to it.
+    linkText = message.link ? el("span", { class: "code", id: "challenge-link" }, message.link) : null;
+    turns = 0;
     const scan = el(
       "div",
       { class: "scan" },
       el("div", { class: "qr-frame" }, image),
-      message.link
-        ? // Text, not a link: opened in this browser it would only be refused, and the code be tied to it.
-          el("p", { class: "small" }, t("challenge.link"), el("br"), el("span", { class: "code", id: "challenge-link" }, message.link))
-        : null,
+      linkText ? el("p", { class: "small" }, t("challenge.link"), el("br"), linkText) : null,
     );
     countdown = el("strong", { class: "countdown num", role: "timer" }, "");
     const tap = message.tap;
@@ -103,7 +114,7 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
 
   /** @param {ChallengeMessage} message */
   function missedFace(message) {
-    image = countdown = null;
+    image = countdown = linkText = null;
     turnAt = Infinity;
     const renew = actionButton(t("challenge.renew"), "primary", () => void askNew(message, renew));
     present({
@@ -155,7 +166,7 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
     if (now > renewBy) offerAgain(null);
     if (shown.missed) return;
     const left = (deadlineAt - now) / 1000;
-    if (left <= 0) {
+    if (left <= -LATE_SECONDS) {
       shown = { ...shown, missed: true };
       store.set({ challenge: "missed" });
       missedFace(shown);
@@ -185,7 +196,7 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
       else face(message);
     },
     hide() {
-      shown = image = countdown = null;
+      shown = image = countdown = linkText = null;
       turnAt = renewBy = Infinity;
       dialog?.close();
       dialog = null;

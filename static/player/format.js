@@ -20,5 +20,32 @@ export function spokenTime(seconds, t) {
   return minutes ? t("time.minutes", { m: minutes, s: whole % 60 }) : t("time.seconds", { s: whole });
 }
 
+/**
+ * A browser's own description of itself, as a person would say it: "Chrome · Windows". Unknown parts are left out.
+ * @param {string} userAgent
+ */
+export function deviceName(userAgent) {
+  const find = (/** @type {[RegExp, string][]} */ table) => table.find(([sign]) => sign.test(userAgent))?.[1] ?? "";
+  const browser = find([
+    [/MicroMessenger/, "WeChat"],
+    [/Edg(e|A|iOS)?\//, "Edge"],
+    [/Firefox|FxiOS/, "Firefox"],
+    [/OPR\//, "Opera"],
+    [/QQBrowser/, "QQ"],
+    [/Chrome|CriOS/, "Chrome"],
+    [/Safari/, "Safari"],
+  ]);
+  const system = find([
+    [/iPhone/, "iPhone"],
+    [/iPad/, "iPad"],
+    [/Android/, "Android"],
+    [/HarmonyOS/, "HarmonyOS"],
+    [/Windows/, "Windows"],
+    [/Mac OS X|Macintosh/, "Mac"],
+    [/Linux/, "Linux"],
+  ]);
+  return [browser, system].filter(Boolean).join(" · ");
+}
+
 /** @param {number} value @param {number} low @param {number} high */
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

@@ -11,6 +11,7 @@ import { clockText } from "./format.js";
 import { startHeartbeat } from "./heartbeat.js";
 import { startMedia } from "./media.js";
 import { lasting, toast } from "./notice.js";
+import { readPageData } from "./page_data.js";
 import { createPlayback } from "./playback.js";
 import { createSecondPage } from "./second_page.js";
 import { startStateLine } from "./state_line.js";
@@ -31,16 +32,7 @@ const TRAIL_TO = 0.3;
 /** Two places this close are the same place. */
 const SAME_PLACE = 1;
 
-/**
- * @typedef {{id: number, title: string, hours: string, duration: number, percent: number, credited: boolean,
- *   watched: boolean, url: string, quiz: string | null}} Chapter
- * @typedef {{csrf: string, video: {id: number, title: string, duration: number, media: string, captions: string | null,
- *   captions_lang: string | null}, chapters: Chapter[], tickets_url: string, socket_path: string,
- *   next_url: string | null, home_url: string}} PageData
- */
-
-/** @type {PageData} */
-const data = JSON.parse(byId("page-data").textContent ?? "");
+const data = readPageData();
 const chapter = data.chapters.find((each) => each.id === data.video.id);
 const video = /** @type {HTMLVideoElement} */ (byId("video"));
 
@@ -93,6 +85,9 @@ let askedAt = 0;
 let tickedAt = clock.now();
 /** Has this page been welcomed since it was opened or taken over? */
 let greeted = false;
+let toldWatched = store.value.watched;
+/** @type {string | null} the code of the server's last error on this line */
+let errorCode = null;
 
 /** @param {import("./protocol.js").ServerMessage} message */
 function hear(message) {
@@ -110,17 +105,16 @@ function hear(message) {
     case "busy":
       return busy(message);
     case "watched":
-      store.set({ watched: true, credited: store.value.credited || message.credited, ending: false, wait: null });
-      afterCard.setQuiz(message.quiz);
-      afterCard.reveal();
-      return toast("watched", t("watched.toast"), "ok");
+      return watched(message);
     case "credited":
       if (message.video !== data.video.id) return;
       store.set({ watched: true, credited: true, ending: false, wait: null });
       afterCard.setHours(message.hours);
       return toast("credited", t("credited.toast", { hours: message.hours }), "ok");
     case "error":
-      return toast("error", message.message, "warn");
+      // Its words are for engineers; what follows from it is told by the close or by the next message.
+      errorCode = message.code;
+      return;
   }
 }
 
@@ -128,6 +122,8 @@ function hear(message) {
 function welcome(message) {
   const first = !greeted;
   greeted = true;
+  errorCode = null;
+  toldWatched ||= message.watched;
   confirmedAt = clock.now();
   secondPage.hide();
   store.set({
@@ -141,7 +137,8 @@ function welcome(message) {
     credited: message.credited,
     beatEvery: message.beat_every,
     maxRate: message.max_rate,
-    rewind: message.recovered ? store.value.rewind : null,
+    // The server counts rewinds anew for every hello.
+    rewind: null,
   });
   if (message.quiz) afterCard.setQuiz(message.quiz);
   if (first) media.startAt(startPlace(message));
@@ -181,6 +178,17 @@ function acknowledged(message) {
   });
   if (message.uncredited) stateLine.lost(message.uncredited.seconds, message.uncredited.reason);
   playback.release("silent");
+}
+
+/** @param {import("./protocol.js").Watched} message */
+function watched(message) {
+  store.set({ watched: true, credited: store.value.credited || message.credited, ending: false, wait: null });
+  afterCard.setQuiz(message.quiz);
+  // It comes again with every welcome; only the first time is news.
+  if (toldWatched) return;
+  toldWatched = true;
+  afterCard.reveal();
+  toast("watched", t("watched.toast"), "ok");
 }
 
 /** @param {import("./protocol.js").Rewind} message */
@@ -225,8 +233,8 @@ function busy(message) {
   secondPage.busy(message);
 }
 
-/** @param {import("./watch_state.js").StopReason} reason @param {string | null} message */
-function stopped(reason, message) {
+/** @param {import("./watch_state.js").StopReason} reason */
+function stopped(reason) {
   // A refused page has been told already; its close adds nothing.
   const why = reason === "busy" && store.value.stop === "refused" ? "refused" : reason;
   playback.hold("stopped");
@@ -234,7 +242,7 @@ function stopped(reason, message) {
   challenge.hide();
   store.set({ phase: "stopped", stop: why, challenge: null, ending: false, wait: null });
   playback.release("challenge");
-  secondPage.stopped(why, message);
+  secondPage.stopped(why, errorCode);
 }
 
 /** The learner chose this page; the press is also the gesture that lets the video play. */

@@ -3,15 +3,15 @@
 
 import { actionButton, openDialog } from "./dialog.js";
 import { el } from "./dom.js";
-import { spokenTime } from "./format.js";
-import { t } from "./words.js";
+import { deviceName, spokenTime } from "./format.js";
+import { knows, t } from "./words.js";
 
 /**
  * @param {object} parts
  * @param {string} parts.homeUrl
  * @param {() => void} parts.onHere   the learner wants to continue on this page
  * @returns {{busy: (message: import("./protocol.js").Busy) => void,
- *   stopped: (reason: import("./watch_state.js").StopReason, message: string | null) => void, hide: () => void}}
+ *   stopped: (reason: import("./watch_state.js").StopReason, code: string | null) => void, hide: () => void}}
  */
 export function createSecondPage({ homeUrl, onHere }) {
   /** @type {import("./dialog.js").OpenDialog | null} */
@@ -53,7 +53,8 @@ export function createSecondPage({ homeUrl, onHere }) {
   /** @param {import("./protocol.js").Busy} message */
   function where(message) {
     const since = Number.isFinite(message.since) && message.since >= 1 ? t("busy.since", { time: spokenTime(message.since, t) }) : "";
-    const device = message.device ? t("busy.where", { device: message.device }) : "";
+    const name = deviceName(message.device);
+    const device = name ? t("busy.where", { device: name }) : "";
     if (!device && !since) return null;
     return el("p", { class: "muted" }, el("span", { class: "phrase" }, device), " ", el("span", { class: "phrase" }, since));
   }
@@ -67,7 +68,9 @@ export function createSecondPage({ homeUrl, onHere }) {
         show("busy", t("busy.title"), [para(t("busy.body")), where(message), waiting], [here(), close()]);
       }
     },
-    stopped(reason, message) {
+    stopped(reason, code) {
+      // What the server said last may name the reason more closely than the close code does.
+      const detail = code && knows(`stop.${code}`) ? para(t(/** @type {import("./words.js").WordKey} */ (`stop.${code}`))) : null;
       switch (reason) {
         case "displaced":
           return show("displaced", t("displaced.title"), [para(t("displaced.body"))], [here(), home()]);
@@ -76,13 +79,13 @@ export function createSecondPage({ homeUrl, onHere }) {
         case "refused":
           return show("refused", t("refused.title"), [para(t("refused.body"))], [close()]);
         case "sign-in":
-          return show("sign-in", t("stop.sign-in.title"), [para(message ?? t("stop.sign-in.body"))], [logIn()]);
+          return show("sign-in", t("stop.sign-in.title"), [detail ?? para(t("stop.sign-in.body"))], [logIn()]);
         case "closed":
-          return show("closed", t("stop.closed.title"), [para(message ?? t("stop.closed.body"))], [home()]);
+          return show("closed", t("stop.closed.title"), [detail ?? para(t("stop.closed.body"))], [home()]);
         case "denied":
-          return show("denied", t("stop.denied.title"), [para(message ?? t("stop.denied.body"))], [reload(), home()]);
+          return show("denied", t("stop.denied.title"), [detail ?? para(t("stop.denied.body"))], [reload(), home()]);
         case "protocol":
-          return show("protocol", t("stop.protocol.title"), [para(message ?? t("stop.protocol.body"))], [reload()]);
+          return show("protocol", t("stop.protocol.title"), [para(t("stop.protocol.body"))], [reload()]);
       }
     },
   };

@@ -10,6 +10,8 @@ const ANSWER_WITHIN_MS = 10_000;
 const TICKET_WITHIN_MS = 9000;
 /** A socket that is not greeted within this time is given up. */
 const GREET_WITHIN_MS = 10_000;
+/** The page's own close code for a socket it gives up. Not 1000, which the server takes for a good-bye. */
+const REPLACED = 3001;
 /** Back-off: 1 s, 2 s, 4 s … with jitter, and never longer than a learner would patiently wait. */
 const BACK_OFF_FIRST_MS = 1000;
 const BACK_OFF_MOST_MS = 15_000;
@@ -25,17 +27,21 @@ const RESTART_SPREAD_MS = 3000;
  * @property {import("./clock.js").Clock} clock
  * @property {(message: import("./protocol.js").ServerMessage) => void} onMessage
  * @property {() => void} onLost     the line broke; it is being repaired
- * @property {(reason: import("./watch_state.js").StopReason, message: string | null) => void} onStop
+ * @property {(reason: import("./watch_state.js").StopReason) => void} onStop
  * @property {(since: number | null) => void} onUnanswered  performance.now() of the oldest unanswered beat
  */
 
 export class WatchSocket {
   /** @type {SocketOptions} */ #options;
   /** @type {WebSocket | null} */ #newest = null;
-  /** @type {WebSocket | null} kept alive until the newer one is greeted */ #former = null;
+  /** @type {Set<WebSocket>} kept open until a newer one is welcomed: closing the live one would end its session */ #former = new Set();
   /** @type {string | null} proves to be the same page; in memory only, because a duplicated tab copies storage */
   #session = null;
   #takeover = false;
+  /** A hello is under way: a second one would reach a socket that plays already, which is against the protocol. */
+  #asking = false;
+  /** Did the hello under way ask for the takeover? */
+  #askedToTakeOver = false;
   #stopped = true;
   /** @type {number | null} until when a ticket is waited for */ #dialBy = null;
   /** Rises with every dial and stop, so that an answer to an outdated dial is dropped. */
@@ -85,26 +91,31 @@ export class WatchSocket {
       if (takeover) this.start({ takeover: true });
       return;
     }
-    this.#takeover = takeover;
-    this.#sendHello();
+    this.#takeover ||= takeover;
+    if (!this.#asking) this.#sendHello();
   }
 
   /** The page goes away. */
   bye() {
     if (this.#open()) this.#newest?.send(JSON.stringify({ type: "bye" }));
-    this.stop();
+    this.#end(1000);
   }
 
   stop() {
+    this.#end(REPLACED);
+  }
+
+  /** @param {number} code */
+  #end(code) {
     this.#stopped = true;
     this.#generation += 1;
     this.#dialBy = null;
     this.#retryAt = null;
     this.#greetBy = null;
     this.#setUnanswered(null);
-    this.#newest?.close();
-    this.#former?.close();
-    this.#newest = this.#former = null;
+    this.#newest?.close(code);
+    this.#newest = null;
+    this.#closeFormer();
   }
 
   #open() {
@@ -119,9 +130,9 @@ export class WatchSocket {
     const ticket = await postJson(this.#options.ticketsUrl, this.#options.csrf, { video: this.#options.video });
     if (generation !== this.#generation) return;
     this.#dialBy = null;
-    if (ticket.ok) this.#connect(ticket.body);
-    else if (ticket.status === 401) this.#halt("sign-in", ticket.message);
-    else if (ticket.status >= 400 && ticket.status < 500 && ![408, 425, 429].includes(ticket.status)) this.#halt("denied", ticket.message);
+    if (ticket.ok && typeof ticket.body.ticket === "string") this.#connect(ticket.body);
+    else if (ticket.status === 401) this.#halt("sign-in");
+    else if (ticket.status >= 400 && ticket.status < 500 && ![408, 425, 429].includes(ticket.status)) this.#halt("denied");
     else this.#retry("back-off", ticket.retryAfter);
   }
 
@@ -131,9 +142,9 @@ export class WatchSocket {
     const url = new URL(path, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, SUBPROTOCOL);
-    this.#former?.close();
-    this.#former = this.#newest;
+    if (this.#newest) this.#former.add(this.#newest);
     this.#newest = socket;
+    this.#asking = false;
     this.#greetBy = this.#options.clock.now() + GREET_WITHIN_MS;
     this.#setUnanswered(null);
     socket.onopen = () => socket === this.#newest && this.#sendHello();
@@ -143,7 +154,14 @@ export class WatchSocket {
 
   #sendHello() {
     const hello = { type: "hello", video: this.#options.video, session: this.#session, takeover: this.#takeover };
+    this.#asking = true;
+    this.#askedToTakeOver = this.#takeover;
     this.#newest?.send(JSON.stringify(hello));
+  }
+
+  #closeFormer() {
+    for (const socket of this.#former) socket.close(REPLACED);
+    this.#former.clear();
   }
 
   /** @param {unknown} data */
@@ -160,10 +178,17 @@ export class WatchSocket {
       this.#session = message.session;
       this.#takeover = false;
       this.#failures = 0;
-      this.#former?.close();
-      this.#former = null;
+      this.#closeFormer();
     }
-    if (message.type === "welcome" || message.type === "busy") this.#greetBy = null;
+    if (message.type === "welcome" || message.type === "busy") {
+      this.#greetBy = null;
+      this.#asking = false;
+    }
+    // The learner chose this page while an ordinary question was under way.
+    if (message.type === "busy" && message.policy === "ask" && this.#takeover && !this.#askedToTakeOver) {
+      this.#sendHello();
+      return;
+    }
     this.#options.onMessage(message);
   }
 
@@ -174,7 +199,7 @@ export class WatchSocket {
     this.#setUnanswered(null);
     if (this.#stopped) return;
     const rule = closeRule(code);
-    if (rule.stop) this.#halt(rule.stop, null);
+    if (rule.stop) this.#halt(rule.stop);
     else this.#retry(rule.retry, null);
   }
 
@@ -190,10 +215,10 @@ export class WatchSocket {
     this.#options.onLost();
   }
 
-  /** @param {import("./watch_state.js").StopReason} reason @param {string | null} message */
-  #halt(reason, message) {
+  /** @param {import("./watch_state.js").StopReason} reason */
+  #halt(reason) {
     this.stop();
-    this.#options.onStop(reason, message);
+    this.#options.onStop(reason);
   }
 
   /** @param {number | null} since */
@@ -215,7 +240,7 @@ export class WatchSocket {
     else if (this.#greetBy !== null && now > this.#greetBy) {
       const hopeless = this.#newest;
       this.#closed(1006);
-      hopeless?.close();
+      hopeless?.close(REPLACED);
     } else if (this.#unansweredSince !== null && now - this.#unansweredSince > ANSWER_WITHIN_MS) {
       // The old socket stays the newest until a ticket was granted: on a dead network nothing is thrown away.
       this.#setUnanswered(now);

@@ -95,6 +95,11 @@ const WORDS = {
   "stop.denied.body": ["请刷新页面再试；如仍不行，请联系培训机构。", "Reload the page and try again. If that does not help, ask your training institution."],
   "stop.protocol.title": ["页面需要刷新", "The page needs a reload"],
   "stop.protocol.body": ["页面和服务器的版本不一致。已学进度都已保存，刷新后继续。", "The page and the server do not match. Everything learned is saved; reload to go on."],
+  "stop.learner_disabled": ["账户已停用，请联系培训机构。已获得的进度和学时不受影响。", "Your account is disabled. Please ask your training institution. What you earned is kept."],
+  "stop.not_enrolled": ["还没有报名这门课程，请联系培训机构。", "You are not enrolled for this course. Please ask your training institution."],
+  "stop.withdrawn": ["报名已取消，或者视频已下架。已获得的进度和学时不受影响。", "The enrolment was withdrawn, or the video was taken down. What you earned is kept."],
+  "stop.course_closed": ["课程已关闭。已获得的进度和学时不受影响。", "The course is closed. What you earned is kept."],
+  "stop.offline_missing": ["线下公共课程的学时登记之后，才能开始网络学习。请联系培训机构登记。", "Online study opens once your hours in class are recorded. Please ask your training institution."],
   "stop.reload": ["刷新页面", "Reload"],
 
   "lost.notice": ["网络连接中断。已确认的进度不会丢失；短暂中断的时间恢复后补计。", "The connection is lost. Confirmed progress is safe; a short break is counted once it is back."],
