@@ -31,7 +31,7 @@ async def forgot_submit(request: web.Request) -> web.StreamResponse:
     if fault:
         return _form(request, name, id_number, id_error=fault)
     if new != text_field(form, "repeat"):
-        return _form(request, name, id_number, new_error=_(REJECTIONS["differ"]))
+        return _form(request, name, id_number, rejected="differ")
     attempt = await await_turn(request, "reset_password", account_key(services, id_number))
     credential = cookies.phone_credential(request)
     result = await reset_by_phone(services, credential, name, id_number, new, client_of(request), attempt)
@@ -44,7 +44,7 @@ async def forgot_submit(request: web.Request) -> web.StreamResponse:
             "无法确认是您本人：姓名、身份证号或这部手机与登记的不一致。请核对，或向培训机构索取新的初始密码。"
         )
         return _form(request, name, id_number, error=error)
-    return _form(request, name, id_number, new_error=_(REJECTIONS[result]))
+    return _form(request, name, id_number, rejected=result)
 
 
 def _form(
@@ -53,18 +53,19 @@ def _form(
     id_number: str = "",
     *,
     id_error: str = "",
-    new_error: str = "",
+    rejected: str = "",
     error: str = "",
 ) -> web.Response:
+    _ = translator(request)
     return render(
         request,
         "forgot.html",
-        page_title=translator(request)("忘记密码"),
-        status=422 if id_error or new_error or error else 200,
+        page_title=_("忘记密码"),
+        status=422 if id_error or rejected or error else 200,
         is_phone=cookies.phone_credential(request) is not None,
         name=name,
         id_number=id_number,
         id_error=id_error,
-        new_error=new_error,
+        new_error=_(REJECTIONS[rejected]) if rejected else "",
         error=error,
     )

@@ -32,7 +32,7 @@ def render(
 ) -> web.Response:
     """A page. `page_title` is already translated; so is every text in `context`.
 
-    Templates also see `_`, `lang`, `csrf`, `static` and `path`, where the language switch comes back to.
+    Templates also see `_`, `lang`, `csrf`, `status`, `static` and `path`, where the language switch comes back to.
     """
     lang = lang_of(request)
     body = (
@@ -46,6 +46,7 @@ def render(
                 "path": request.path_qs if request.method == "GET" else request.path,
                 "viewer": viewer,
                 "page_title": page_title,
+                "status": status,
                 **context,
             }
         )

@@ -19,7 +19,7 @@ from player_server.web.problems import Problem, is_api
 
 FIELD = "csrf"
 HEADER = "X-CSRF-Token"
-_NEW_VISITOR = "xueshi.new_visitor"
+_NEW_VISITOR = web.RequestKey("new_visitor", str)
 
 Form = MultiDictProxy[Any]
 

@@ -27,7 +27,7 @@ REQUEST_ID_HEADER = "X-Request-Id"
 ErrorPage = Callable[[web.Request, int | Literal["csrf"], str], web.Response]
 
 _ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
-_REQUEST_ID = "xueshi.request_id"
+_REQUEST_ID = web.RequestKey("request_id", str)
 _ID_BYTES = 8
 _YEAR_S = 365 * 24 * 3600
 #: How soon to come back when too many log in at once.
