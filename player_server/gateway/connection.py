@@ -46,6 +46,11 @@ class Connection:
             metrics.closes.labels(code.name.lower()).inc()
             self._closing = asyncio.create_task(self._ws.close(code=code, message=code.name.lower().encode()))
 
+    @property
+    def closing(self) -> bool:
+        """Whether this side has begun to close it."""
+        return self._closing is not None
+
     async def closed(self) -> None:
         """Wait until a close that was begun is done."""
         if self._closing is not None:

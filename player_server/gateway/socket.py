@@ -105,7 +105,8 @@ class _Socket:
             bye = await self._play(player)
         finally:
             # 1000 and 1001 are the browser's own word that the page went away; anything else may come back.
-            if bye or self.ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
+            gone = self.ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
+            if bye or (gone and not self.connection.closing):
                 self.hub.spawn(self.hub.leave(player, "bye"))
             else:
                 self.hub.drop(player)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from player_server.auth.log_in import Client
+from player_server.auth.login_sessions import Client
 from player_server.auth.login_sessions import hash_token, open_login
 from player_server.learning.services import Services
 from player_server.storage import tickets
@@ -78,6 +78,10 @@ class WatchClient:
                 message = await self.receive(timeout=timeout)
                 if message["type"] == kind:
                     return message
+
+    async def had(self, kind: str) -> Message:
+        """A message of this type, come already or still to come."""
+        return next((each for each in self.inbox if each["type"] == kind), None) or await self.until(kind)
 
     async def hello(self, *, session: str | None = None, takeover: bool = False) -> Message:
         """Say hello; returns the welcome, or the busy or error message."""
