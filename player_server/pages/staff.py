@@ -44,7 +44,7 @@ async def learners(request: web.Request) -> web.StreamResponse:
         "staff.html",
         viewer=viewer,
         back_office=True,
-        page_title=_("学员"),
+        page_title=_("学员名单"),
         page=page,
         lines=[(each, deadline_of(each.deadline, now)) for each in page.learners],
         search=search,
