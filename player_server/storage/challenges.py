@@ -6,6 +6,7 @@ with the beat that made them due; the stories around them are told in `learning/
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.policy.challenges import Kind
 from player_server.storage.tables import challenge, course, learner, person, phone, playback, video
+
+# Ids come back from addresses and forms; PostgreSQL would refuse a NUL in one with an error.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class RosterEntry:
 
 
 async def find_challenge(conn: AsyncConnection, challenge_id: str) -> Challenge | None:
-    """The challenge as the transaction sees it."""
+    """The challenge as the transaction sees it; None for whatever is no id."""
+    if not _ID.fullmatch(challenge_id):
+        return None
     c = challenge.c
     query = (
         select(

@@ -50,11 +50,12 @@ class Check:
 
     async def held(self) -> str | None:
         """What holds the player back."""
-        return (await self._own(playback))[0].held_challenge_id
+        held: str | None = (await self._own(playback))[0].held_challenge_id
+        return held
 
     async def findings(self) -> dict[str, int]:
         """Kind → how often, of this person."""
-        return {row.kind: row.count for row in await self._own(finding)}
+        return {row.kind: row._mapping["count"] for row in await self._own(finding)}
 
     async def phones(self) -> Sequence[Row[Any]]:
         return await self._own(phone)
