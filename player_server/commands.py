@@ -99,7 +99,7 @@ async def start_all(where: Where, *, fresh: bool) -> int:
     environment = where.environment()
     children = [product_process(name, name, *where.arguments(), env=environment) for name in ("serve", "worker")]
     _say_hello(where.settings(), accounts.lines())
-    return await Supervisor([*children, *([valkey] if valkey else [])]).run()
+    return await Supervisor([*children, *([valkey] if valkey else [])], say=_say).run()
 
 
 def _say_hello(settings: Settings, accounts: list[str]) -> None:
@@ -115,6 +115,10 @@ def _say_hello(settings: Settings, accounts: list[str]) -> None:
         "─" * width,
     ]
     print("\n".join(lines), flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _forget(folder: Path) -> None:
