@@ -14,6 +14,7 @@ lock everybody out.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -38,6 +39,8 @@ FREE_ADDRESS = 120
 FREE_ALL = 3_000
 FIRST_MS = 250
 WINDOW_MS = 15 * MINUTE_MS
+#: The client retries by itself for long; a log-in does not wait for that.
+GIVE_UP_S = 1.0
 _IPV6_SUBSCRIBER = 64
 
 
@@ -55,12 +58,13 @@ async def count_attempt(services: Services, purpose: str, account: str, address:
     windows = _windows(purpose, account, address)
     longest = 0
     try:
-        for window in windows:
-            turn = await take_turn(services.redis, window)
-            if turn.full:
-                return Attempt(turn.wait_ms / 1000, True, windows)
-            longest = max(longest, turn.wait_ms)
-    except (RedisError, OSError):
+        async with asyncio.timeout(GIVE_UP_S):
+            for window in windows:
+                turn = await take_turn(services.redis, window)
+                if turn.full:
+                    return Attempt(turn.wait_ms / 1000, True, windows)
+                longest = max(longest, turn.wait_ms)
+    except (RedisError, OSError, TimeoutError):
         metrics.redis_failures.labels("throttle").inc()
     return Attempt(longest / 1000, False, windows)
 
@@ -72,10 +76,11 @@ async def forgive(services: Services, attempt: Attempt) -> None:
     """
     pair, *shared = attempt.windows
     try:
-        await forget_turns(services.redis, pair.key)
-        for window in shared:
-            await give_back_turn(services.redis, window.key)
-    except (RedisError, OSError):
+        async with asyncio.timeout(GIVE_UP_S):
+            await forget_turns(services.redis, pair.key)
+            for window in shared:
+                await give_back_turn(services.redis, window.key)
+    except (RedisError, OSError, TimeoutError):
         metrics.redis_failures.labels("throttle").inc()
 
 

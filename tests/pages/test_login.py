@@ -60,8 +60,11 @@ async def test_a_learner_logs_in_and_out(services: Services, visitor: Visitor) -
     assert await learner_page(visitor) == 303, "the old cookie is worth nothing"
 
 
-async def test_with_an_initial_secret_only_the_password_page_opens(services: Services, visitor: Visitor) -> None:
-    someone = await add_someone(services, password=None, initial=True, institutions=2)
+@pytest.mark.parametrize("institutions", [1, 2])
+async def test_with_an_initial_secret_only_the_password_page_opens(
+    services: Services, visitor: Visitor, institutions: int
+) -> None:
+    someone = await add_someone(services, password=None, initial=True, institutions=institutions)
     answer = await visitor.log_in(someone, someone.initial, next_path="/courses/1")
     assert (answer.status, answer.headers["Location"]) == (303, "/password?next=%2Fcourses%2F1")
     for page in ("/", "/login/account"):
@@ -77,9 +80,12 @@ async def test_with_an_initial_secret_only_the_password_page_opens(services: Ser
     assert 'name="current"' not in page
     before = visitor.cookie()
     answer = await visitor.post("/password", {"new": PASSWORD, "repeat": PASSWORD, "next": "/courses/1"})
-    assert answer.headers["Location"] == "/login/account?next=%2Fcourses%2F1"
     assert visitor.cookie() != before
-    answer = await visitor.post("/login/account", {"learner": str(someone.learner_ids[1]), "next": "/courses/1"})
+    if institutions == 2:
+        assert answer.headers["Location"] == "/login/account?next=%2Fcourses%2F1"
+        answer = await visitor.post(
+            "/login/account", {"learner": str(someone.learner_ids[1]), "next": "/courses/1"}
+        )
     assert answer.headers["Location"] == "/courses/1"
     assert await learner_page(visitor) == 200
 
