@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from player_server.auth.login_sessions import Client, open_login
 from player_server.learning.services import Services
+from player_server.pages.render import error_page
 from player_server.web import cookies
 from player_server.web.csrf import FIELD
 from player_server.web.keys import SERVICES
@@ -20,17 +21,12 @@ from player_server.web.middlewares import install
 from tests.support.school import Pupil
 
 
-def _error_page(request: web.Request, status: int | str, request_id: str) -> web.Response:
-    # How errors are drawn is the business of the tests of rendering.
-    return web.Response(status=status if isinstance(status, int) else 403, text=f"error {status}")
-
-
 @asynccontextmanager
 async def open_doors(services: Services, routes: Iterable[web.AbstractRouteDef]) -> AsyncIterator[TestServer]:
     """A server on a free port with these routes, the product's middleware and headers."""
     app = web.Application()
     app[SERVICES] = services
-    install(app, _error_page)
+    install(app, error_page)
     app.add_routes(routes)
     server = TestServer(app)
     await server.start_server()
