@@ -71,7 +71,7 @@ export function createChallenge({ csrf, homeUrl, clock, store }) {
 
   /** @param {ChallengeMessage} message */
   function face(message) {
-    image = /** @type {HTMLImageElement} */ (el("img", { class: "qr", alt: t("challenge.qr"), width: "220", height: "220" }));
+    image = /** @type {HTMLImageElement} */ (el("img", { class: "qr", alt: t("challenge.qr"), width: "244", height: "244" }));
     image.addEventListener("load", () => setText(problem, ""));
     image.addEventListener("error", () => {
       setText(problem, t("challenge.qrFailed"));

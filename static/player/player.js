@@ -10,8 +10,10 @@ import { byId } from "./dom.js";
 import { clockText } from "./format.js";
 import { startHeartbeat } from "./heartbeat.js";
 import { startMedia } from "./media.js";
+import { startLineNotice } from "./line_notice.js";
 import { lasting, toast } from "./notice.js";
 import { readPageData } from "./page_data.js";
+import { watchPageLife } from "./page_life.js";
 import { createPlayback } from "./playback.js";
 import { createSecondPage } from "./second_page.js";
 import { startStateLine } from "./state_line.js";
@@ -24,8 +26,6 @@ import { knows, t } from "./words.js";
 const SILENT_MS = 15_000;
 /** A busy page asks again this often; the server accepts as soon as the other page is gone. */
 const ASK_AGAIN_MS = 3000;
-/** Ticks four times a second stopped for this long: the page or the machine slept, the line is doubtful. */
-const SLEPT_MS = 8000;
 /** The server trails: slow down above the first, back to full speed below the second, seconds. */
 const TRAIL_FROM = 1;
 const TRAIL_TO = 0.3;
@@ -82,7 +82,6 @@ const heartbeat = startHeartbeat({ video, store, playback, clock, send: (beat) =
 /** When the last confirmation of any kind came, and when a busy page asked last. */
 let confirmedAt = clock.now();
 let askedAt = 0;
-let tickedAt = clock.now();
 /** Has this page been welcomed since it was opened or taken over? */
 let greeted = false;
 let toldWatched = store.value.watched;
@@ -269,8 +268,6 @@ function refuse(kind) {
 
 clock.onTick((now) => {
   const s = store.value;
-  if (now - tickedAt > SLEPT_MS) socket.probe();
-  tickedAt = now;
   if (s.phase === "busy" && s.stop !== "refused" && now - askedAt > ASK_AGAIN_MS) {
     askedAt = now;
     socket.hello({ takeover: false });
@@ -284,27 +281,18 @@ clock.onTick((now) => {
   }
 });
 
-store.onChange((now, before) => {
-  if (now.silent !== before.silent || now.phase !== before.phase) {
-    const text = now.silent ? t("silent.notice") : now.phase === "lost" ? t("lost.notice") : null;
-    lasting("line", now.phase === "stopped" ? null : text, now.silent ? "bad" : "warn");
-    if (before.phase === "lost" && now.phase === "live") toast("back", t("back.notice"), "ok");
-  }
-  if (before.mediaFailed && !now.mediaFailed) lasting("media", null);
-});
-
-window.addEventListener("online", () => socket.probe());
-window.addEventListener("offline", () => socket.probe());
-document.addEventListener("resume", () => socket.probe());
-window.addEventListener("pagehide", () => {
-  heartbeat.leaving();
-  socket.bye();
-});
-window.addEventListener("pageshow", (event) => {
-  // Back from the browser's page cache: everything is as it was, only the line is gone.
-  if (!event.persisted || store.value.phase === "stopped") return;
-  store.set({ phase: "lost" });
-  socket.start();
+startLineNotice(store);
+watchPageLife(clock, {
+  onDoubt: () => socket.probe(),
+  onLeave: () => {
+    heartbeat.leaving();
+    socket.bye();
+  },
+  onReturn: () => {
+    if (store.value.phase === "stopped") return;
+    store.set({ phase: "lost" });
+    socket.start();
+  },
 });
 
 socket.start();
