@@ -6,6 +6,7 @@ import hmac
 from typing import Literal
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.auth.change_password import set_password
 from player_server.auth.identity import id_hash
@@ -75,6 +76,10 @@ async def reset_by_phone(
     return "ok"
 
 
+class OpenedElsewhere(Exception):
+    """Another institution opened this person's first account, and the person has a password already."""
+
+
 async def issue_initial_secret(
     services: Services, *, staff_id: int, institution_id: int, learner_id: int, address: str
 ) -> str | None:
@@ -82,6 +87,10 @@ async def issue_initial_secret(
 
     The old password stays good until the code was used, so that a code asked for by somebody else locks nobody out.
     An older code, and whoever is just choosing a password with it, is ended.
+
+    One person has one password, whatever the number of institutions. So that no institution can let itself in to an
+    account at another one, only the institution that opened the first account may replace a chosen password:
+    raises OpenedElsewhere otherwise.
     """
     secret = new_initial_secret()
     async with services.db.write() as conn:
@@ -92,7 +101,8 @@ async def issue_initial_secret(
                 learner.c.disabled_at.is_(None),
             )
         )
-        if person_id is not None:
+        elsewhere = person_id is not None and await _opened_elsewhere(conn, person_id, learner_id)
+        if person_id is not None and not elsewhere:
             await conn.execute(
                 update(person)
                 .where(person.c.id == person_id)
@@ -107,8 +117,26 @@ async def issue_initial_secret(
             actor=f"staff:{staff_id}",
             action="issue_initial_secret",
             target=f"learner:{learner_id}",
-            result="ok" if person_id is not None else "not_found",
+            result="not_found" if person_id is None else "opened_elsewhere" if elsewhere else "ok",
             institution_id=institution_id,
             address=address,
         )
+    if elsewhere:
+        raise OpenedElsewhere
     return secret if person_id is not None else None
+
+
+async def _opened_elsewhere(conn: AsyncConnection, person_id: int, learner_id: int) -> bool:
+    """Whether a living account at another institution is older, and its owner has chosen a password."""
+    found = await conn.scalar(
+        select(learner.c.id)
+        .join(person, person.c.id == learner.c.person_id)
+        .where(
+            learner.c.person_id == person_id,
+            learner.c.id < learner_id,
+            learner.c.disabled_at.is_(None),
+            person.c.password_hash.is_not(None),
+        )
+        .limit(1)
+    )
+    return found is not None

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from player_server.auth.forgotten import issue_initial_secret
+from player_server.auth.forgotten import OpenedElsewhere, issue_initial_secret
 from player_server.learning.staff import find_own_learner, learners_page
 from player_server.pages.render import render, translator
 from player_server.pages.times import deadline_of, minute_text
@@ -66,21 +66,24 @@ async def give_initial_secret(request: web.Request) -> web.StreamResponse:
     form = await require_form(request)
     learner_id = _learner_id(request)
     if text_field(form, "confirm") != "yes":
-        return await _secret_page(request, viewer, learner_id, secret=None, unconfirmed=True)
-    secret = await issue_initial_secret(
-        request.app[SERVICES],
-        staff_id=viewer.staff_id,
-        institution_id=viewer.institution_id,
-        learner_id=learner_id,
-        address=address_of(request),
-    )
+        return await _secret_page(request, viewer, learner_id, secret=None, problem="unconfirmed")
+    try:
+        secret = await issue_initial_secret(
+            request.app[SERVICES],
+            staff_id=viewer.staff_id,
+            institution_id=viewer.institution_id,
+            learner_id=learner_id,
+            address=address_of(request),
+        )
+    except OpenedElsewhere:
+        return await _secret_page(request, viewer, learner_id, secret=None, problem="opened_elsewhere")
     if secret is None:
         raise web.HTTPNotFound
     return await _secret_page(request, viewer, learner_id, secret=secret)
 
 
 async def _secret_page(
-    request: web.Request, viewer: StaffViewer, learner_id: int, *, secret: str | None, unconfirmed: bool = False
+    request: web.Request, viewer: StaffViewer, learner_id: int, *, secret: str | None, problem: str = ""
 ) -> web.StreamResponse:
     _ = translator(request)
     found = await find_own_learner(request.app[SERVICES], viewer.institution_id, learner_id)
@@ -91,11 +94,11 @@ async def _secret_page(
         "initial_secret.html",
         viewer=viewer,
         back_office=True,
-        status=422 if unconfirmed else 200,
+        status=422 if problem else 200,
         page_title=_("新的初始密码"),
         learner=found,
         secret=secret,
-        unconfirmed=unconfirmed,
+        problem=problem,
     )
 
 

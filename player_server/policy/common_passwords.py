@@ -1,6 +1,6 @@
 """The commonest passwords that no other rule already refuses, in small letters.
 
-Chosen by hand after what published studies of leaked lists name, Chinese ones first. Words may be shorter than the
+Written down by hand, Chinese ones first; no leaked list was copied. Words may be shorter than the
 shortest password: such a word with digits or signs behind it is refused as well.
 """
 

@@ -27,7 +27,8 @@ class Database:
         self.kind: Literal["sqlite", "postgresql"] = (
             "sqlite" if make_url(url).get_backend_name() == "sqlite" else "postgresql"
         )
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size}
+        # An error in a log must not carry names and hashes.
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if self.kind == "postgresql":
             options["pool_pre_ping"] = True
         self.engine: AsyncEngine = create_async_engine(url, **options)

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from player_server.auth.change_password import Rejected, change_password, set_password
-from player_server.auth.forgotten import issue_initial_secret, reset_by_phone
+from player_server.auth.forgotten import OpenedElsewhere, issue_initial_secret, reset_by_phone
 from player_server.auth.log_in import LoggedIn, Refused
 from player_server.auth.login_sessions import LearnerLogin, find_learner, hash_token
 from player_server.auth.passwords import hash_password
 from player_server.learning.services import Services
-from player_server.storage.tables import learner, login_session, phone
+from player_server.storage.tables import learner, login_session, person, phone
 from tests.auth.test_log_in import enter, entered, play, player
 from tests.support.identity import (
     BROWSER,
@@ -25,6 +25,7 @@ from tests.support.identity import (
     an_attempt,
     audit_rows,
 )
+from tests.support.school import add_learner
 
 
 async def login_of(services: Services, result: LoggedIn) -> LearnerLogin:
@@ -193,3 +194,19 @@ async def test_a_code_of_the_own_institution_lets_choose_a_new_password(services
     login = await login_of(services, await entered(services, someone, newer))
     assert isinstance(await change(services, login, "", OTHER_PASSWORD), LoggedIn)
     assert await enter(services, someone.number, PASSWORD) == Refused("wrong")
+
+
+async def test_a_later_institution_cannot_let_itself_in_to_the_first_one_s_account(services: Services) -> None:
+    someone = await add_someone(services)
+    staff_id, elsewhere = await add_staff(services)
+    later = await add_learner(services, elsewhere, person_id=someone.person_id)
+    with pytest.raises(OpenedElsewhere):
+        await issue_initial_secret(
+            services,
+            staff_id=staff_id,
+            institution_id=elsewhere,
+            learner_id=later.learner_id,
+            address=BROWSER.address,
+        )
+    async with services.db.read() as conn:
+        assert await conn.scalar(select(person.c.initial_hash).where(person.c.id == someone.person_id)) is None
