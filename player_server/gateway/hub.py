@@ -99,9 +99,14 @@ class Hub:
 
     async def fenced(self, pending: Pending, state: RowState | None) -> None:
         """Release: the row says why this player may not write any more."""
-        player = pending.player
+        self._dismiss(pending.player, state)
+
+    def _dismiss(self, player: Player, state: RowState | None) -> None:
+        """The row says that this player is over: close it with the reason; free the lock if nobody plays now."""
         self.drop(player)
         player.connection.close(_why(player, state))
+        if state is not None and state.session_id == player.opened.session_id and state.ended_reason is not None:
+            self.spawn(self.watching.release(player.person_id, player.opened.session_id))
 
     async def refused(self, pending: Pending) -> None:
         """Release: the database refuses this row for good."""
@@ -170,8 +175,7 @@ class Hub:
         row = await player_row(self.services, player.person_id)
         state = None if row is None else RowState(row.epoch, row.session_id, row.ended_reason)
         if state is None or state.epoch != player.epoch:
-            self.drop(player)
-            player.connection.close(_why(player, state))
+            self._dismiss(player, state)
 
     # ---------------------------------------------------------------- time
 

@@ -296,6 +296,10 @@ class Watching:
                 return
             now = await self.services.clock.read(conn)
             await end_row(conn, row, reason, now.ms)
+        await self.release(person_id, session_id)
+
+    async def release(self, person_id: int, session_id: str) -> None:
+        """Give the session lock back. Without Redis it ends by itself."""
         try:
             await self.lock.release(person_id, session_id)
         except (RedisError, OSError):
@@ -305,7 +309,8 @@ class Watching:
 async def retire_silent(services: Services, limit: int = 200) -> int:
     """For the worker: end players whose node is gone, so that their frontiers rest in the stored progress.
 
-    A living node retires its own silent players first; this waits half a lock's life longer. Returns how many ended.
+    A living node retires its own silent players first; this waits half a lock's life longer. Returns how many
+    ended.
     """
     limit_ms = services.settings.watch.rules().lock_ttl_ms * 3 // 2
     async with services.db.read() as conn:

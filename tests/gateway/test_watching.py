@@ -15,6 +15,7 @@ from player_server.learning.watch import retire_silent
 from player_server.storage.ended_players import end_players
 from player_server.storage.hints import Hint
 from player_server.storage.progress import video_progress
+from player_server.storage.session_lock import lock_key
 from player_server.storage.tables import challenge, enrolment, finding, login_session, media, playback
 from telemetry.messages import MAX_FRAME_BYTES, Close
 from tests.gateway.conftest import LIMITS, Stage
@@ -237,6 +238,12 @@ async def test_signing_out_closes_the_player(stage: Stage) -> None:
         await conn.execute(login_session.delete())
     await stage.services.hints.publish(Hint(stage.pupil.person_id, "signed_out"))
     assert await page.close_code() == Close.NOT_ALLOWED
+
+    async def free() -> bool:
+        return not await stage.services.redis.exists(lock_key(stage.pupil.person_id))
+
+    # Whoever logs in again right away is not told that another page plays.
+    await until(free)
 
 
 async def test_after_signing_out_a_ticket_opens_nothing(stage: Stage) -> None:

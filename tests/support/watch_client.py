@@ -11,8 +11,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from player_server.auth.login_sessions import Client
-from player_server.auth.login_sessions import hash_token, open_login
+from player_server.auth.login_sessions import Client, hash_token, open_login
 from player_server.learning.services import Services
 from player_server.storage import tickets
 from player_server.storage.tickets import Ticket
