@@ -12,7 +12,7 @@ import uvloop
 
 from player_server import commands
 from player_server.commands import CONFIG, DEMO, CommandError, Where, lan_address
-from player_server.config import ConfigError
+from player_server.config import ConfigError, load
 from player_server.standalone.supervisor import GIVE_UP
 
 
@@ -48,7 +48,7 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 def _where(options: argparse.Namespace) -> Where:
-    """The files: config.yaml, or those named by --config; a plain start puts the demo's settings over config.yaml."""
+    """The files named by --config; without any, config.yaml with the demo's settings over it."""
     files = tuple(options.config or ())
     if not files:
         files = (CONFIG, DEMO)
@@ -61,7 +61,7 @@ def _where(options: argparse.Namespace) -> Where:
         address = lan_address()
         if address is None:
             raise CommandError(f"--host {options.host}: this machine has no network address a phone could reach")
-        port = options.port if options.port is not None else commands.load(*files).server.port
+        port = options.port if options.port is not None else load(*files).server.port
         server["public_url"] = f"http://{address}:{port}"
     return Where(files, {"server": server} if server else {})
 

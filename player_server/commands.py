@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-
 from sqlalchemy import select
 
 from player_server.app import build_app, open_services

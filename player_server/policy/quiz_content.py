@@ -63,6 +63,4 @@ def grade(content: QuizContent, chosen: Sequence[Set[int]]) -> list[bool]:
     """
     if len(chosen) != len(content.questions):
         raise ValueError(f"{len(chosen)} answers to {len(content.questions)} questions")
-    return [
-        set(answer) == set(question.right) for question, answer in zip(content.questions, chosen, strict=True)
-    ]
+    return [set(answer) == set(question.right) for question, answer in zip(content.questions, chosen, strict=True)]

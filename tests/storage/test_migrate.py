@@ -16,7 +16,7 @@ from player_server.storage.tables import metadata
 
 def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return compare_metadata(context, metadata)
+    return list(compare_metadata(context, metadata))
 
 
 async def test_a_migrated_database_has_the_tables_of_the_code(database_url: str) -> None:
