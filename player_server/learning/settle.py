@@ -17,7 +17,7 @@ from player_server.learning.services import Services
 from player_server.observe import log, metrics
 from player_server.policy.hours import as_decimal
 from player_server.storage import outbox
-from player_server.storage.attempts import passed_attempt
+from player_server.storage.attempts import passed_attempt, take_turn
 from player_server.storage.clock import wall_ms
 from player_server.storage.hints import Hint
 from player_server.storage.ledger import (
@@ -71,6 +71,9 @@ async def settle_in(
     player = (
         await conn.execute(select(playback).where(playback.c.person_id == subject.person_id).with_for_update())
     ).one_or_none()
+    if player is None:
+        # Nobody ever played here, so no beat can come; other settlers still can.
+        await take_turn(conn, learner_id)
     live_session: str | None = None
     if player is not None and (player.learner_id, player.video_id, player.round) == pair:
         live_session = player.session_id

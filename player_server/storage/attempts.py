@@ -26,6 +26,7 @@ async def take_turn(conn: AsyncConnection, learner_id: int) -> None:
     """Make the submissions of one learner wait for each other until this transaction ends.
 
     The learner's row is locked and not the playback row: beats never wait for a quiz, and the row always exists.
+    Rows that refer to the learner can still be written by others.
     """
     await conn.execute(select(learner.c.id).where(learner.c.id == learner_id).with_for_update(key_share=True))
 

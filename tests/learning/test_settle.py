@@ -190,6 +190,33 @@ async def test_many_settlers_at_once_credit_once_and_complete_the_course_once(ro
     assert sorted(await room.topics()) == ["hours.completed", "hours.credited", "hours.credited"]
 
 
+async def test_where_nobody_ever_played_settlers_still_take_turns(nodes: tuple[Services, Services]) -> None:
+    """Progress without a player's row, as an import leaves it: there is no such row to lock."""
+    room = await open_room(*nodes, (100,) * 5)
+    async with room.services.db.write() as conn:
+        await conn.execute(update(video).values(quiz_sha=None))
+    for video_id in room.lessons.video_ids:
+        await room.watch(video_id)
+    done = await asyncio.gather(
+        *(settle(nodes[n % 2], room.learner_id, room.lessons.video_ids[n % 5], 1) for n in range(50))
+    )
+    assert sum(done) == 5
+    assert sorted(await room.credits()) == list(room.lessons.video_ids)
+    assert (await room.topics()).count("hours.completed") == 1
+
+
+async def test_an_entry_that_is_there_already_is_noted_and_not_written_again(room: Room) -> None:
+    video_id = room.lessons.video_ids[-1]
+    await room.watch(video_id)
+    await school.add_entry(
+        room.services, room.learner_id, room.lessons, video_id, 50, institution_id=room.institution_id
+    )
+    assert not await settle(room.services, room.learner_id, video_id, 1)
+    assert await room.credits() == [video_id]
+    assert [row.credited_at is not None for row in await room.rows(watch_progress)] == [True]
+    assert await room.topics() == []
+
+
 async def test_an_entry_says_what_was_earned_and_on_what_evidence(room: Room) -> None:
     video_id = room.lessons.video_ids[0]
     await room.play(video_id, school.DURATION_MS)
