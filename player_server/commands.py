@@ -97,7 +97,8 @@ async def start_all(where: Where, *, fresh: bool) -> int:
         raise
     environment = where.environment()
     children = [product_process(name, name, *where.arguments(), env=environment) for name in ("serve", "worker")]
-    _say_hello(where.settings(), accounts.lines())
+    settings = where.settings()
+    _say_hello(settings, accounts.lines(settings.public_url))
     return await Supervisor([*children, *([valkey] if valkey else [])], say=_say).run()
 
 

@@ -1,4 +1,4 @@
-"""The jobs and how often they run. Each is a claim and a call into a use case; each may run on two workers at once."""
+"""The jobs and how often they run. Each is a claim and a call into a use case, and each may run twice."""
 
 from __future__ import annotations
 

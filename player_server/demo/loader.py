@@ -68,8 +68,8 @@ class DemoAccounts(msgspec.Struct, frozen=True):
     exam_client: str = EXAM_CLIENT
     key_file: str = ""
 
-    def lines(self) -> list[str]:
-        """What to print after a start."""
+    def lines(self, url: str) -> list[str]:
+        """What to print after a start at `url`."""
         if not self.learners:
             return [f"The demo's secrets are gone ({ACCOUNTS_FILE} is missing); ./run --fresh starts over."]
         lines = ["Learners, at /login:"]
@@ -78,8 +78,9 @@ class DemoAccounts(msgspec.Struct, frozen=True):
             lines.append(f"  {each.name}  {each.id_number}  {each.secret}  ({each.note or kind})")
         lines.append("Institution's staff, at /staff/login:")
         lines.append(f"  {self.staff}  {self.staff_password}")
-        lines.append("Exam service, GET /api/v1/eligibility/" + str(self.learners[0].learner_id) + ":")
-        lines.append(f"  client {self.exam_client}, private key {self.key_file}")
+        lines.append(f"Exam service, client {self.exam_client} (private key {self.key_file}):")
+        path = f"/api/v1/eligibility/{self.learners[0].learner_id}"
+        lines.append(f'  curl -H "Authorization: Bearer $(./run exam-token)" {url}{path}')
         return lines
 
 
