@@ -89,7 +89,7 @@ async def test_secrets_are_readable_by_their_owner_only(services: Services) -> N
 async def test_when_the_secrets_are_gone_it_says_how_to_start_over(services: Services) -> None:
     await load_demo(services)
     (services.settings.folder / ACCOUNTS_FILE).unlink()
-    assert "--fresh" in " ".join((await load_demo(services)).lines())
+    assert "--fresh" in " ".join((await load_demo(services)).lines("http://localhost"))
 
 
 def test_the_settings_of_the_demo_are_valid() -> None:
