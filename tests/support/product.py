@@ -61,6 +61,7 @@ class Product:
     video_ids: tuple[int, ...] = ()
     server: ChildProcess | None = None
     worker: ChildProcess | None = None
+    launcher: tuple[str, ...] = ()
     children: list[ChildProcess] = field(default_factory=list)
 
     @property
@@ -69,7 +70,7 @@ class Product:
 
     async def start_server(self) -> ChildProcess:
         """Start `serve` and wait until it is ready."""
-        self.server = await self._start("serve")
+        self.server = await self.start("serve", "serve")
         async with aiohttp.ClientSession() as http, asyncio.timeout(30):
             while True:
                 try:
@@ -82,12 +83,13 @@ class Product:
                 await asyncio.sleep(0.05)
 
     async def start_worker(self) -> ChildProcess:
-        self.worker = await self._start("worker")
+        self.worker = await self.start("worker", "worker")
         return self.worker
 
-    async def _start(self, command: str) -> ChildProcess:
-        product = product_process(command, command, "--config", str(self.config))
-        child = ChildProcess(command, product.argv, output=self.folder / f"{command}.log")
+    async def start(self, name: str, *arguments: str) -> ChildProcess:
+        """Start one process of the product on these stores; its output goes to `name`.log in the folder."""
+        argv = (*self.launcher, *arguments) if self.launcher else product_process(name, *arguments).argv
+        child = ChildProcess(name, (*argv, "--config", str(self.config)), output=self.folder / f"{name}.log")
         self.children.append(child)
         await child.start()
         return child
@@ -131,9 +133,18 @@ class Product:
 
 @asynccontextmanager
 async def product(
-    database_url: str, valkey_url: str, folder: Path, course: Path | None = None, **parts: Any
+    database_url: str,
+    valkey_url: str,
+    folder: Path,
+    course: Path | None = None,
+    *,
+    launcher: tuple[str, ...] = (),
+    **parts: Any,
 ) -> AsyncIterator[Product]:
-    """A product over these stores with server and worker running. `parts` are settings, by part."""
+    """A product over these stores with server and worker running. `parts` are settings, by part.
+
+    `launcher` is what starts a process instead of `python -m player_server`; its arguments are added to it.
+    """
     port = free_port()
     tree: dict[str, Any] = {
         "server": {"port": port, "insecure_http": True},
@@ -146,7 +157,7 @@ async def product(
         key = Ed25519PrivateKey.generate()
         institution_id = await _institution(services, key)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        running = Product(services, folder, config, port, institution_id, pem)
+        running = Product(services, folder, config, port, institution_id, pem, launcher=launcher)
         try:
             if course is not None:
                 await running.import_course(course)

@@ -1,0 +1,364 @@
+"""Who plays: a learner with an account of their own, and a page, which is one socket of theirs.
+
+A `Page` reads everything that comes in a task of its own, as a browser does, and says only what it is told to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from player_server.auth.login_sessions import Client, hash_token, open_login
+from player_server.storage.clock import wall_ms
+from player_server.storage.progress import video_progress
+from player_server.storage.tables import (
+    enrolment,
+    enrolment_course,
+    finding,
+    learner,
+    ledger_entry,
+    person,
+    playback,
+)
+from telemetry.messages import SUBPROTOCOL
+from tests.support.http_browser import HttpBrowser
+from tests.support.school import Lessons, Pupil
+
+if TYPE_CHECKING:
+    from tests.redteam.arena import Arena
+
+Message = dict[str, Any]
+ANSWER_S = 30.0  # for whatever is sure to be answered on a loaded machine
+NEVER_S = 1_000_000  # a check that is due after so much earned time never comes
+_numbers = itertools.count(1)
+
+
+class Page:
+    """One socket. `inbox` is all that came, in order; `frontier` and `rewind` are as last told."""
+
+    def __init__(self, socket: ClientConnection, video_id: int, arena: Arena) -> None:
+        self.socket = socket
+        self.video_id = video_id
+        self.arena = arena
+        self.session: str | None = None
+        self.seq = 0
+        self.acked_seq = 0
+        self.frontier = 0.0
+        self.rewind: int | None = None
+        self.rewound_to: float | None = None
+        self.watched = False
+        self.wait: float | None = None
+        self.opened_at = 0.0  # on the servers' clock, before the hello was sent
+        self.inbox: list[Message] = []
+        self._news = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for text in self.socket:
+                self._take(json.loads(text))
+                async with self._news:
+                    self._news.notify_all()
+        async with self._news:
+            self._news.notify_all()
+
+    def _take(self, message: Message) -> None:
+        self.inbox.append(message)
+        match message["type"]:
+            case "welcome":
+                self.session, self.frontier = message["session"], message["frontier"]
+            case "ack":
+                self.acked_seq, self.frontier = message["seq"], message["frontier"]
+                self.watched, self.wait = message["watched"], message["wait"]
+            case "rewind":
+                self.rewind, self.rewound_to = message["id"], message["to"]
+
+    @property
+    def closed(self) -> bool:
+        return self._reader.done()
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the server's close; 1006 if the line was cut."""
+        return self.socket.close_code
+
+    def all(self, kind: str) -> list[Message]:
+        """Every message of this type that came."""
+        return [each for each in self.inbox if each["type"] == kind]
+
+    def last(self, *kinds: str) -> Message | None:
+        return next((each for each in reversed(self.inbox) if each["type"] in kinds), None)
+
+    async def until(self, *kinds: str, after: int = 0, timeout: float = ANSWER_S) -> Message | None:
+        """The first message of these types at or after place `after` of the inbox; None: closed, or too late."""
+        place = after
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._news:
+                while True:
+                    for message in itertools.islice(self.inbox, place, None):
+                        if message["type"] in kinds:
+                            return message
+                    place = len(self.inbox)
+                    if self.closed:
+                        return None
+                    await self._news.wait()
+        return None
+
+    async def until_closed(self, timeout: float = ANSWER_S) -> int | None:
+        """Wait for the end of the socket; its code, or None if it is still open then."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._reader), timeout)
+        return self.close_code
+
+    async def raw(self, text: str | bytes) -> bool:
+        """Put this on the wire; False if the socket is closed."""
+        try:
+            await self.socket.send(text)
+        except ConnectionClosed:
+            return False
+        return True
+
+    async def send(self, **message: Any) -> bool:
+        return await self.raw(json.dumps(message))
+
+    async def hello(self, *, session: str | None = None, takeover: bool = False) -> Message | None:
+        """Say hello; the welcome, busy or error that answers it. None: closed without a word."""
+        place = len(self.inbox)
+        self.opened_at = self.arena.now()
+        await self.send(type="hello", video=self.video_id, session=session, takeover=takeover)
+        return await self.until("welcome", "busy", "error", after=place)
+
+    async def beat(self, position: float, *, playing: bool = True, event: str = "tick", **more: Any) -> bool:
+        """Send one beat with the next seq and the latest rewind, unless `more` says otherwise."""
+        self.seq += 1
+        message: Message = {"type": "beat", "seq": self.seq, "position": position, "playing": playing}
+        message |= {"event": event, "rate": 1.0, "visible": True, "rewind": self.rewind}
+        return await self.raw(json.dumps(message | more))
+
+    async def acked(self, position: float, **more: Any) -> bool:
+        """Send one beat and wait until it is acknowledged; False if the socket closes before."""
+        if not await self.beat(position, **more):
+            return False
+        return await self.settle()
+
+    async def settle(self, timeout: float = ANSWER_S) -> bool:
+        """Wait until everything that was sent is acknowledged."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._news:
+                while self.acked_seq < self.seq and not self.closed:
+                    await self._news.wait()
+        return self.acked_seq >= self.seq
+
+    async def drop(self) -> None:
+        """Cut the line without a word, as a lost network does."""
+        self.socket.transport.abort()
+        await self.until_closed()
+
+    async def bye(self) -> None:
+        """Leave politely."""
+        await self.send(type="bye")
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the socket from this side."""
+        with suppress(ConnectionClosed):
+            await self.socket.close()
+        await self.until_closed()
+
+    async def watch(self, seconds: float, *, start: float | None = None, every: float = 5.0) -> float:
+        """Watch as an honest page does, for so many seconds of the servers' clock; returns how long it really was.
+
+        Ends with a pause. Stops early when the socket closes or a check comes.
+        """
+        start = self.frontier if start is None else start
+        clock = self.arena.now
+        began = ended = clock()
+        await self.acked(start, event="play")
+        began = clock()
+        while (left := began + seconds - clock()) > 0 and not self.closed:
+            await asyncio.sleep(min(every, left) / self.arena.speed)
+            if self.last("challenge", "resume", "ack") != self.last("ack", "resume"):
+                break
+            ended = clock()
+            last = clock() - began >= seconds
+            await self.acked(start + ended - began, playing=not last, event="pause" if last else "tick")
+        return ended - began
+
+
+class Refused(Exception):
+    """A door did not let the learner in: the HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+@dataclass
+class Learner:
+    """An account with a log-in, enrolled for a course of its own or one shared with others."""
+
+    arena: Arena
+    person_id: int
+    learner_id: int
+    name: str
+    lessons: Lessons
+    cookie: str
+    pages: list[Page] = field(default_factory=list)
+
+    @property
+    def pupil(self) -> Pupil:
+        return Pupil(self.person_id, self.learner_id)
+
+    @property
+    def csrf(self) -> str:
+        """The token that every page of this log-in carries."""
+        return self.arena.services.keys.mac("csrf", self.cookie)
+
+    @property
+    def login_hash(self) -> str:
+        return hash_token(self.cookie)
+
+    def headers(self, node: int = 0) -> dict[str, str]:
+        """What this learner's browser sends with a fetch."""
+        origin = self.arena.nodes[node % len(self.arena.nodes)]
+        return {"Cookie": f"xueshi={self.cookie}", "X-CSRF-Token": self.csrf, "Origin": origin}
+
+    def browser(self, node: int = 0, user_agent: str = "Mozilla/5.0 (X11; Linux x86_64) red team") -> HttpBrowser:
+        """A logged-in browser for the HTML doors; close it with `async with`."""
+        browser = HttpBrowser(self.arena.nodes[node % len(self.arena.nodes)], user_agent)
+        browser.http.cookie_jar.update_cookies({"xueshi": self.cookie})
+        return browser
+
+    async def log_in_again(self) -> None:
+        """Another log-in of the same account, as another browser would have."""
+        self.cookie = await open_cookie(self.arena, self.pupil)
+
+    async def ticket(self, video: int = 0, *, node: int = 0, video_id: int | None = None) -> str:
+        """A ticket for the video with this index, by the real door. Raises Refused."""
+        url = f"{self.arena.nodes[node % len(self.arena.nodes)]}/api/v1/watch-tickets"
+        wanted = {"video": video_id or self.lessons.video_ids[video]}
+        async with self.arena.http.post(url, json=wanted, headers=self.headers(node)) as answer:
+            if answer.status != 200:
+                raise Refused(answer.status)
+            return str((await answer.json())["ticket"])
+
+    async def socket(self, video: int = 0, *, node: int | None = None, video_id: int | None = None) -> Page:
+        """A page with an open socket that has not said hello. Nodes take turns unless named. Raises Refused."""
+        node = next(_numbers) if node is None else node
+        ticket = await self.ticket(video, node=node, video_id=video_id)
+        return await self.redeem(ticket, video_id or self.lessons.video_ids[video], node=node)
+
+    async def redeem(self, ticket: str, video_id: int, *, node: int = 0, origin: str | None = None) -> Page:
+        """Open a socket with this ticket. Raises Refused if the handshake is."""
+        address = self.arena.nodes[node % len(self.arena.nodes)]
+        try:
+            socket = await connect(
+                f"{address.replace('http', 'ws', 1)}/ws/watch?ticket={ticket}",
+                origin=origin or address,  # type: ignore[arg-type]  # A plain string is one.
+                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # As above.
+                proxy=None,
+                compression=None,
+                open_timeout=ANSWER_S,
+                ping_interval=None,
+                max_queue=None,
+            )
+        except InvalidHandshake as error:
+            raise Refused(getattr(getattr(error, "response", None), "status_code", 0)) from None
+        page = Page(socket, video_id, self.arena)
+        self.pages.append(page)
+        return page
+
+    async def page(
+        self, video: int = 0, *, node: int | None = None, session: str | None = None, takeover: bool = True
+    ) -> Page:
+        """A page that was welcomed."""
+        page = await self.socket(video, node=node)
+        answer = await page.hello(session=session, takeover=takeover)
+        assert answer is not None and answer["type"] == "welcome", answer
+        return page
+
+    async def check_due_in(self, seconds: float) -> None:
+        """The next check comes after so much earned time, as if it had been drawn in an earlier visit."""
+        services = self.arena.services
+        row = {"person_id": self.person_id, "epoch": 0, "frontier_ms": 0, "position_ms": 0, "carry_ms": 0}
+        row |= {"playing": False, "challenge_sequence": 0, "until_challenge_ms": round(seconds * 1000)}
+        async with services.db.write() as conn:
+            await conn.execute(insert(playback).values(**row))
+
+    # ---------------------------------------------------------------- what was stored
+
+    async def earned(self, *videos: int) -> float:
+        """Seconds earned in these videos (by index; none named: all), as the product's own progress query says."""
+        chosen = [self.lessons.video_ids[each] for each in videos] or self.lessons.video_ids
+        total = 0
+        async with self.arena.services.db.read() as conn:
+            for video_id in chosen:
+                progress = await video_progress(conn, self.learner_id, video_id)
+                total += progress.frontier_ms if progress else 0
+        return total / 1000
+
+    async def hours(self) -> int:
+        """Hundredths of hours in the ledger."""
+        total = select(func.coalesce(func.sum(ledger_entry.c.hours), 0))
+        async with self.arena.services.db.read() as conn:
+            return int((await conn.scalar(total.where(ledger_entry.c.learner_id == self.learner_id))) or 0)
+
+    async def findings(self) -> dict[str, int]:
+        """How often each kind was found."""
+        rows = select(finding.c.kind, func.sum(finding.c.count)).where(finding.c.person_id == self.person_id)
+        async with self.arena.services.db.read() as conn:
+            return {row[0]: int(row[1]) for row in await conn.execute(rows.group_by(finding.c.kind))}
+
+    async def row(self) -> Any:
+        """The person's playback row."""
+        async with self.arena.services.db.read() as conn:
+            query = select(playback).where(playback.c.person_id == self.person_id)
+            return (await conn.execute(query)).one_or_none()
+
+
+async def open_cookie(arena: Arena, pupil: Pupil) -> str:
+    """A log-in session without the log-in page (its password hash would cost more than the case); its cookie."""
+    client = Client(address="127.0.0.1", device="red team")
+    async with arena.services.db.write() as conn:
+        return await open_login(
+            arena.services, conn, person_id=pupil.person_id, learner_id=pupil.learner_id, client=client
+        )
+
+
+async def make_learners(arena: Arena, lessons: Lessons, count: int, *, enrolled: bool = True) -> list[Learner]:
+    """Accounts in bulk, in one transaction."""
+    made: list[Learner] = []
+    services, now = arena.services, wall_ms()
+    async with services.db.write() as conn:
+        for _ in range(count):
+            number = f"red-{next(_numbers)}"
+            secret = {"id_hash": services.keys.mac("id number", number), "id_cipher": services.keys.encrypt(number)}
+            who = insert(person).values(**secret, name="张伟", created_at=now).returning(person.c.id)
+            person_id = int((await conn.execute(who)).scalar_one())
+            account = {"institution_id": arena.product.institution_id, "person_id": person_id, "created_at": now}
+            row = insert(learner).values(**account).returning(learner.c.id)
+            learner_id = int((await conn.execute(row)).scalar_one())
+            if enrolled:
+                programme = {"learner_id": learner_id, "programme": "jiangsu-constructor-2", "created_at": now}
+                contract = insert(enrolment).values(**programme).returning(enrolment.c.id)
+                enrolment_id = int((await conn.execute(contract)).scalar_one())
+                course = {"enrolment_id": enrolment_id, "course_id": lessons.course_id}
+                await conn.execute(insert(enrolment_course).values(**course))
+            client = Client(address="127.0.0.1", device="red team")
+            cookie = await open_login(services, conn, person_id=person_id, learner_id=learner_id, client=client)
+            made.append(Learner(arena, person_id, learner_id, number, lessons, cookie))
+    return made
+
+
+async def raw_http(arena: Arena, method: str, url: str, **options: Any) -> tuple[int, bytes]:
+    """One HTTP request that follows no redirect: (status, body)."""
+    async with arena.http.request(method, url, allow_redirects=False, **options) as answer:
+        return answer.status, await answer.read()
