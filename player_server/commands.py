@@ -41,6 +41,7 @@ OURS = (
     "valkey",
     "media",
     "keys",
+    "logs",
     ACCOUNTS_FILE,
     KEY_FILE,
 )
@@ -96,7 +97,12 @@ async def start_all(where: Where, *, fresh: bool) -> int:
             await valkey.stop()
         raise
     environment = where.environment()
-    children = [product_process(name, name, *where.arguments(), env=environment) for name in ("serve", "worker")]
+    logs = settings.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    children = [
+        product_process(name, name, *where.arguments(), env=environment, output=logs / f"{name}.log")
+        for name in ("serve", "worker")
+    ]
     settings = where.settings()
     _say_hello(settings, accounts.lines(settings.public_url))
     return await Supervisor([*children, *([valkey] if valkey else [])], say=_say).run()
@@ -111,7 +117,8 @@ def _say_hello(settings: Settings, accounts: list[str]) -> None:
         "─" * width,
         *(f"  {line}" for line in accounts),
         "",
-        f"  Data: {settings.folder}     Ctrl-C ends everything; the next ./run goes on with this data.",
+        f"  Data: {settings.folder} (logs in logs/)",
+        "  Ctrl-C ends everything; the next ./run goes on with this data, ./run --fresh starts over.",
         "─" * width,
     ]
     print("\n".join(lines), flush=True)

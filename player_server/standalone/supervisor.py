@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from player_server.standalone.child import STOP_LIMIT_S, ChildProcess, in_words
@@ -51,12 +52,14 @@ class Backoff:
     """One that ran this long is taken as repaired: its next crash starts from `first_s` again."""
 
 
-def product_process(name: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
+def product_process(
+    name: str, *arguments: str, env: Mapping[str, str] | None = None, output: Path | None = None
+) -> ChildProcess:
     """Describe a child `python -m player_server ARGUMENTS`, run by the same interpreter.
 
-    `env` is its whole environment; None means ours.
+    `env` is its whole environment; None means ours. `output` is a file for its log; None means our own output.
     """
-    return ChildProcess(name, [sys.executable, "-m", "player_server", *arguments], env=env)
+    return ChildProcess(name, [sys.executable, "-m", "player_server", *arguments], env=env, output=output)
 
 
 class Supervisor:
