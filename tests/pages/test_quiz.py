@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest_asyncio
@@ -23,57 +22,9 @@ from tests.support import school
 from tests.support.doors import browser_of, csrf_in, open_doors
 from tests.support.quizzes import CONTENT, add_quiz
 from tests.support.services import close_services, make_services
+from tests.support.sheet_reader import SheetReader
 
 SETTINGS = {"feedback": "score", "cooldown_after": 3, "cooldown_first_s": 300}
-
-
-class SheetReader(HTMLParser):
-    """Reads a sheet as a browser shows it: texts of questions, and field and value of each option."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.hidden: dict[str, str] = {}
-        self.options: dict[str, list[tuple[str, str, bool]]] = {}  # question → (field, text, checked)
-        self.questions: dict[str, str] = {}  # field → question
-        self._text: list[str] = []
-        self._question = ""
-        self._field: tuple[str, str, bool] | None = None
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attributes}
-        if tag == "input" and values.get("type") == "hidden":
-            self.hidden[values["name"]] = values["value"]
-        elif tag == "input":
-            self._field = (values["name"], values["value"], "checked" in values)
-            self._text = []
-        elif tag == "legend":
-            self._text = []
-
-    def handle_data(self, data: str) -> None:
-        self._text.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        text = " ".join("".join(self._text).split())
-        if tag == "legend":
-            self._question = text
-        elif tag == "label" and self._field is not None:
-            name, value, checked = self._field
-            found = next(q.text for q in CONTENT.questions if q.text in self._question)
-            self.questions[name] = found
-            self.options.setdefault(found, []).append((value, text, checked))
-
-    def fields(self, wrong: set[str] | None = None) -> list[tuple[str, str]]:
-        """What a browser sends: all right, or wrong at these questions."""
-        sent = list(self.hidden.items())
-        for name, text in self.questions.items():
-            question = next(q for q in CONTENT.questions if q.text == text)
-            right = {question.options[index] for index in question.right}
-            places = [
-                value for value, option, _ in self.options[text] if (option in right) != (text in (wrong or ()))
-            ]
-            sent += [(name, value) for value in (places if question.kind == "multiple" else places[:1])]
-        return sent
 
 
 @dataclass
