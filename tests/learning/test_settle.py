@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest_asyncio
-from sqlalchemy import Row, Table, delete, insert, select, update
+from sqlalchemy import Row, Table, delete, insert, select, text, update
 
 from player_server.learning.quiz import Graded, Refused, Sheet, hand_in, open_sheet
 from player_server.learning.services import Services
@@ -26,6 +26,7 @@ from player_server.storage.tables import (
     watch_segment,
 )
 from tests.support import school
+from tests.support.processes import until
 from tests.support.quizzes import add_quiz, right_answers, wrong_answers
 from tests.support.services import close_services, make_services
 
@@ -330,6 +331,25 @@ async def test_an_open_check_holds_every_video_back_until_it_is_cleared(room: Ro
     assert await settle_person(room.services, room.pupil.person_id) == 2
     assert await settle_person(room.services, room.pupil.person_id) == 0
     assert sorted(await room.credits()) == [first, last]
+
+
+async def test_a_check_that_is_issued_meanwhile_is_waited_for(room: Room) -> None:
+    if room.services.db.kind == "sqlite":
+        return  # One writer at a time is the law there.
+    video_id = room.lessons.video_ids[-1]
+    await room.play(video_id, school.DURATION_MS)
+    async with room.services.db.write() as conn:
+        await conn.execute(update(playback).values(held_challenge_id="c"))
+        settling = asyncio.create_task(settle(room.node, room.learner_id, video_id, 1))
+
+        async def waits() -> bool:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return settling.done() or bool(await conn.scalar(waiting))
+
+        await until(waits)
+        assert not settling.done()
+    assert not await settling
+    assert await room.credits() == []
 
 
 async def test_another_persons_open_check_holds_nobody_else(room: Room) -> None:

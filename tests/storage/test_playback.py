@@ -146,13 +146,17 @@ async def test_a_locked_row_holds_up_nobody_else(postgres_url: str, valkey_url: 
     services = await make_services(postgres_url, valkey_url, tmp_path)
     school = await add_institution(services, "学校")
     lessons = await add_course(services, school)
-    pupils = [await add_learner(services, school) for _ in range(2)]
+    pupils = [await add_learner(services, school) for _ in range(3)]
     for pupil in pupils:
         await add_playback(services, pupil, lessons.video_ids[0], frontier_ms=0)
     async with services.db.write() as conn:
         await conn.execute(update(playback).values(epoch=1))
     store = open_playback(services.db, services.clock)
-    rows = [BeatRow(pupil.person_id, 1, 5_000, 5_000, 0, True, 60_000, None) for pupil in pupils]
+    # The last one is displaced: the way around a lock must be fenced as well.
+    rows = [
+        BeatRow(pupil.person_id, epoch, 5_000, 5_000, 0, True, 60_000, None)
+        for pupil, epoch in zip(pupils, (1, 1, 0), strict=True)
+    ]
     async with services.db.write() as staff_action:
         locked = select(playback.c.epoch).where(playback.c.person_id == pupils[0].person_id).with_for_update()
         await staff_action.execute(locked)

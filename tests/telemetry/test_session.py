@@ -108,12 +108,23 @@ def test_reconnecting_often_does_not_add_up_tolerance() -> None:
     assert earned <= 100 * 100
 
 
-def test_double_speed_earns_real_time() -> None:
+@pytest.mark.parametrize("declared", [1.0, 2.0, 16.0])
+def test_double_speed_earns_real_time_whatever_rate_the_page_declares(declared: float) -> None:
     player = Player()
     player.beat(0, 0)
     for _ in range(60):
-        player.beat(1, player.frontier_s + 2, rate=1.0)
+        player.beat(1, player.frontier_s + 2, rate=declared)
     assert player.frontier_s <= 60.0
+
+
+def test_what_was_not_spent_is_carried_up_to_the_grace_and_no_further() -> None:
+    player = Player(session(frontier_ms=300_000))
+    player.beat(0, 0)
+    for second in range(5, 205, 5):
+        player.beat(5, second)
+    player.beat(0, 315)
+    player.beat(0, 316)
+    assert player.frontier_s == 315.0
 
 
 def test_beats_held_up_in_the_network_count_in_full() -> None:
