@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from player_server.learning.services import Services
 from player_server.storage.attempts import add_attempt, answers_of, find_attempt
@@ -46,6 +48,30 @@ async def test_of_many_credits_at_once_one_is_written(services: Services) -> Non
     async with services.db.read() as conn:
         assert (await conn.scalars(select(ledger_entry.c.id))).all() == written
     assert len(written) == 1
+
+
+async def test_the_ledger_itself_takes_one_credit_and_one_reversal_a_round(services: Services) -> None:
+    at = await school.add_institution(services, "示例")
+    learner_id = (await school.add_learner(services, at)).learner_id
+    lessons = await school.add_course(services, at)
+
+    async def add(round_: int, entry_type: str) -> None:
+        video_id = lessons.video_ids[0]
+        await school.add_entry(
+            services,
+            learner_id,
+            lessons,
+            video_id,
+            100,
+            institution_id=at,
+            round=round_,
+            entry_type=entry_type,
+        )
+
+    for entry in ((1, "credit"), (1, "reversal"), (2, "credit")):
+        await add(*entry)
+        with pytest.raises(IntegrityError):
+            await add(*entry)
 
 
 async def test_of_many_submissions_of_one_sheet_the_first_is_kept(services: Services) -> None:
