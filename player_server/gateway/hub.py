@@ -233,6 +233,11 @@ class Hub:
             # The sweep of the worker repairs what was left behind; a page asks again by itself.
             log.error("background_failed", error=repr(error))
 
+    async def idle(self) -> None:
+        """Wait until nothing that was spawned is running any more."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
     async def stop(self) -> None:
         """Tell every page to come back, commit what is waiting, and wait shortly for the rest."""
         self.stopping = True
