@@ -65,6 +65,13 @@ class PostgresServer:
         """Return the SQLAlchemy URL of a database, for asyncpg."""
         return f"postgresql+asyncpg://{_SUPERUSER}@/{database}?host={self.socket_folder}"
 
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster; every backend is a child of it."""
+        if self._process is None:
+            raise RuntimeError("PostgreSQL was never started")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server on its data, as after a crash, and wait until it answers."""
         with self._log.open("ab") as log:
