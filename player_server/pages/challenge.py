@@ -73,8 +73,7 @@ async def tap(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     challenge_id = request.match_info["id"]
     browser = await browser_of(request)
-    if not browser.on_phone:
-        return _refused(request, Answer.COMPUTER)
+    # A computer is refused there like anywhere else, and the attempt is written down.
     answer = await challenges.tap(services, viewer.person_id, challenge_id, browser)
     if answer in (Answer.CONFIRMED, Answer.ALREADY_CONFIRMED):
         return _json({"result": answer.value})

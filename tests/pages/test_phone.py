@@ -316,6 +316,7 @@ async def test_a_tap_needs_a_phone_a_log_in_and_the_csrf_token(site: Site, first
     desktop = await site.handset(first.pupil, COMPUTER_AGENT)
     refused = await desktop.fetch(path, await site.csrf(desktop))
     assert (refused.status, (await refused.json())["error"]["code"]) == (403, "computer")
+    assert await first.audited() == ["computer"]
     playing = await site.handset(first.pupil)
     assert (await playing.fetch(path, "0" * 64)).status == 403
     nobody = await site.handset()
