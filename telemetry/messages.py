@@ -15,6 +15,8 @@ SUBPROTOCOL = "xueshi.watch.v1"
 #: A frame larger than this many bytes is refused with 1009: the largest honest message has under 200.
 MAX_FRAME_BYTES = 64 * 1024
 
+#: A video's number in the catalogue; what no database could hold is no message.
+VideoId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Position = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 Event = Literal["tick", "play", "pause", "seek", "ended", "visibility", "stall"]
 
@@ -22,7 +24,7 @@ Event = Literal["tick", "play", "pause", "seek", "ended", "visibility", "stall"]
 class Hello(msgspec.Struct, tag_field="type", tag="hello", frozen=True, gc=False):
     """Asks to become the player of `video`. `session` proves to be the same page as before."""
 
-    video: int
+    video: VideoId
     session: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     takeover: bool = False
 
@@ -36,7 +38,7 @@ class Beat(msgspec.Struct, tag_field="type", tag="beat", frozen=True, gc=False):
     event: Event = "tick"
     rate: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 1.0
     visible: bool = True
-    rewind: int | None = None
+    rewind: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
 
 
 class Bye(msgspec.Struct, tag_field="type", tag="bye", frozen=True, gc=False):

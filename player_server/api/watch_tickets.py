@@ -13,12 +13,13 @@ from player_server.web.csrf import require_csrf
 from player_server.web.keys import SERVICES
 from player_server.web.problems import Problem
 from player_server.web.viewer import require_learner
+from telemetry.messages import VideoId
 
 
 class TicketRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which video the page wants to play."""
 
-    video: int
+    video: VideoId
 
 
 class TicketAnswer(msgspec.Struct, frozen=True):

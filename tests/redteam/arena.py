@@ -143,6 +143,7 @@ class Stores:
         self._stack = AsyncExitStack()
         self._shared: dict[str, Arena] = {}
         self._lock = asyncio.Lock()
+        self._migrating = asyncio.Lock()
 
     async def shared(self, name: str) -> Arena:
         """The arena of this kind that all cases share."""
@@ -160,9 +161,13 @@ class Stores:
             stack.push_async_callback(valkey.stop)
             parts: dict[str, Any] = kind.parts
             clock = Clock(folder / "clock", kind.speed) if kind.speed else None
-            running = await stack.enter_async_context(
-                product(self._database(folder, stack), valkey.url, folder, None, launcher=_launcher(clock), **parts)
-            )
+            # The migrations of one process cannot run twice at once: Alembic keeps their context in a module.
+            async with self._migrating:
+                running = await stack.enter_async_context(
+                    product(
+                        self._database(folder, stack), valkey.url, folder, None, launcher=_launcher(clock), **parts
+                    )
+                )
             assert running.server is not None
             arena = Arena(running, valkey, [running.url], [running.server], clock)
             arena.http = await stack.enter_async_context(

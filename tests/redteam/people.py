@@ -90,6 +90,17 @@ class Page:
         """The code of the server's close; 1006 if the line was cut."""
         return self.socket.close_code
 
+    @property
+    def checked(self) -> bool:
+        """Whether a check is open that this page was told of."""
+        told = self.last("challenge", "resume")
+        return told is not None and told["type"] == "challenge"
+
+    @property
+    def passed(self) -> float:
+        """Seconds on the servers' clock since the hello was sent: nothing can have been earned beyond them."""
+        return self.arena.now() - self.opened_at
+
     def all(self, kind: str) -> list[Message]:
         """Every message of this type that came."""
         return [each for each in self.inbox if each["type"] == kind]
@@ -185,7 +196,7 @@ class Page:
         began = clock()
         while (left := began + seconds - clock()) > 0 and not self.closed:
             await asyncio.sleep(min(every, left) / self.arena.speed)
-            if self.last("challenge", "resume", "ack") != self.last("ack", "resume"):
+            if self.checked:
                 break
             ended = clock()
             last = clock() - began >= seconds
