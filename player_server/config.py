@@ -12,6 +12,7 @@ import yaml
 from telemetry.rules import WatchRules
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Hours = Annotated[float, msgspec.Meta(gt=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 #: XUESHI_DATA__REDIS_URL=… sets data.redis_url: what may not stand in a file comes from the environment.
@@ -82,6 +83,10 @@ class QuizSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_longest_s: Seconds = 600
 
 
+class FindingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    long_day_hours: Hours = 10
+
+
 class SignInSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_hours: Seconds = 12
     media_url_hours: Seconds = 4
@@ -95,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch: WatchSettings = WatchSettings()
     challenges: ChallengeSettings = ChallengeSettings()
     quiz: QuizSettings = QuizSettings()
+    findings: FindingSettings = FindingSettings()
     sign_in: SignInSettings = SignInSettings()
 
     @property

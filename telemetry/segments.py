@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from telemetry.session import Outcome, Session
 
-#: A session that breaks more often than this keeps its last segment growing: a time line, not a trace.
+#: A player that breaks more often than this keeps its last segment growing: a time line, not a trace.
 MAX_SEGMENTS = 500
+#: Numbers stay below 2³¹, however often somebody reconnects.
+_EPOCHS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,16 @@ class Segment:
 
 
 class SegmentLog:
-    """Collects the earned stretches of one watch session; `observe` gives each when it is closed."""
+    """Collects the earned stretches of one player; `observe` gives each when it is closed.
 
-    __slots__ = ("_from_ms", "_last_at", "_number", "_started_at", "_to_ms")
+    A session that reconnects has another player under a higher epoch, which goes on with higher numbers.
+    """
 
-    def __init__(self) -> None:
-        self._number = 1
+    __slots__ = ("_from_ms", "_last", "_last_at", "_number", "_started_at", "_to_ms")
+
+    def __init__(self, epoch: int) -> None:
+        self._number = epoch % _EPOCHS * MAX_SEGMENTS + 1
+        self._last = self._number + MAX_SEGMENTS - 1
         self._from_ms = self._to_ms = -1
         self._started_at = self._last_at = 0
 
@@ -43,7 +49,7 @@ class SegmentLog:
         elif self._from_ms < 0:
             return None
         reason = _break(outcome)
-        return self.close(reason) if reason and self._number < MAX_SEGMENTS else None
+        return self.close(reason) if reason and self._number < self._last else None
 
     def close(self, reason: str) -> Segment | None:
         """End the open segment, if there is one."""

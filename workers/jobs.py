@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from player_server.learning.challenges import expire_due
+from player_server.learning.findings import note_long_days
 from player_server.learning.services import Services
 from player_server.learning.settle import sweep
 from player_server.learning.watch import retire_silent
@@ -29,6 +30,8 @@ JOBS = (
     Job("retire_silent_players", 5.0, retire_silent),
     # Credits that a crash left behind between a commit and its settling.
     Job("settle_left_behind", 5.0, sweep),
+    # Days with more hours than anybody studies: for people to look at, so there is no hurry.
+    Job("note_long_days", 600.0, note_long_days),
 )
 
 

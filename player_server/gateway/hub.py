@@ -56,11 +56,20 @@ class Hub:
         """Whether this player is still the person's one. A displaced one may not even be counted."""
         return self.players.get(player.person_id) is player
 
-    def drop(self, player: Player) -> None:
+    def drop(self, player: Player, reason: str = "lost") -> None:
         """Its socket is gone. What it earned is committed; the lock lives on until its time is over."""
         if self.owns(player):
             del self.players[player.person_id]
             metrics.players.set(len(self.players))
+        self.spawn(self._keep_segment(player, reason))
+
+    async def _keep_segment(self, player: Player, reason: str) -> None:
+        """No beat said that this stretch is over. It does not go the way of the beats, because a commit would set
+        the clock from which the silence of a reconnect is measured."""
+        await self.committer.drained(player)
+        row = player.last_segment(reason)
+        if row is not None:
+            await self.watching.keep_segment(row)
 
     async def leave(self, player: Player, reason: str) -> None:
         """The page said bye, or closed: commit what is left, then give the player back."""
@@ -77,6 +86,7 @@ class Hub:
         # The same page on a new socket is no second page: its old socket was only half dead.
         same_page = old.opened.session_id == session_id
         old.connection.close(Close.SILENT if same_page else Close.DISPLACED)
+        self.spawn(self._keep_segment(old, "lost" if same_page else "displaced"))
 
     # ---------------------------------------------------------------- what a commit brings
 
@@ -84,6 +94,7 @@ class Hub:
         """Release: acks and everything that had to wait for the commit."""
         player = pending.player
         connection = player.connection
+        player.durable_frontier_ms = pending.row.frontier_ms
         await connection.send(pending.ack)
         if pending.rewound is not None:
             rewound = pending.rewound
@@ -187,7 +198,7 @@ class Hub:
             ttl = self.watching.rules.lock_ttl_ms
             silent = [each for each in self.players.values() if now - each.last_heard_ms > ttl]
             for player in silent:
-                self.drop(player)
+                self.drop(player, "silent")
                 player.connection.close(Close.SILENT)
                 self.spawn(self._retire(player))
             due = [

@@ -11,9 +11,13 @@ from player_server.storage.clock import wall_ms
 from player_server.storage.playback import BeatRow, FindingRow, SegmentRow
 from telemetry.findings import Finding
 from telemetry.messages import Ack, Beat, Uncredited
+from telemetry.rhythm import Rhythm
 from telemetry.rules import WatchRules
 from telemetry.segments import Segment, SegmentLog
 from telemetry.session import Draw, Rewound, credit, hold, redraw, resume, step, wait_ms
+
+#: A shorter stretch says nothing, and a page that reconnects all the time must not fill the table with them.
+WORTH_TELLING_MS = 1_000
 
 
 class Pending(NamedTuple):
@@ -38,10 +42,12 @@ class Player:
         "_found",
         "_issue",
         "_rewound",
+        "_rhythm",
         "_segments",
         "_uncredited",
         "closed_segments",
         "connection",
+        "durable_frontier_ms",
         "durable_hold",
         "epoch",
         "last_heard_ms",
@@ -62,12 +68,14 @@ class Player:
         self.rules = rules
         self.state = opened.session
         self.durable_hold = opened.session.held
+        self.durable_frontier_ms = opened.session.frontier_ms
         self.last_heard_ms = now_ms
         self.renewed_ms = now_ms
         self.closed_segments: list[Segment] = []
         self._draw = draw
-        self._segments = SegmentLog()
-        self._found: dict[str, FindingRow] = {}
+        self._segments = SegmentLog(opened.epoch)
+        self._rhythm = Rhythm()
+        self._found: dict[str, FindingRow] = {row.kind: row for row in opened.findings}
         self._findings: list[FindingRow] = []
         self._clear()
 
@@ -100,6 +108,9 @@ class Player:
         closed = self._segments.observe(before, outcome, wall_ms())
         if closed is not None:
             self.closed_segments.append(closed)
+        even = self._rhythm.observe(beat.position)
+        if even is not None:
+            self._note(even)
         return True
 
     def _note(self, finding: Finding) -> None:
@@ -156,27 +167,33 @@ class Player:
 
     def take_segments(self) -> list[tuple[int, SegmentRow]]:
         """The segments that were closed since the last batch, for the batch."""
-        opened = self.opened
-        rows = [
-            (
-                self.person_id,
-                SegmentRow(
-                    opened.session_id,
-                    each.number,
-                    opened.learner_id,
-                    opened.video_id,
-                    opened.round,
-                    each.from_ms,
-                    each.to_ms,
-                    each.started_at,
-                    each.ended_at,
-                    each.reason,
-                ),
-            )
-            for each in self.closed_segments
-        ]
+        rows = [(self.person_id, self._segment_row(each)) for each in self.closed_segments]
         self.closed_segments.clear()
         return rows
+
+    def last_segment(self, reason: str) -> SegmentRow | None:
+        """The stretch that is open when the line breaks, as far as it is durable; None: nothing to tell."""
+        closed = self._segments.close(reason)
+        if closed is None:
+            return None
+        row = self._segment_row(closed)
+        row = row._replace(to_ms=min(row.to_ms, self.durable_frontier_ms))
+        return row if row.to_ms - row.from_ms >= WORTH_TELLING_MS else None
+
+    def _segment_row(self, segment: Segment) -> SegmentRow:
+        opened = self.opened
+        return SegmentRow(
+            opened.session_id,
+            segment.number,
+            opened.learner_id,
+            opened.video_id,
+            opened.round,
+            segment.from_ms,
+            segment.to_ms,
+            segment.started_at,
+            segment.ended_at,
+            segment.reason,
+        )
 
     def take_findings(self) -> list[FindingRow]:
         """The findings since the last batch, for the batch."""

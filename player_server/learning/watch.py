@@ -23,8 +23,11 @@ from player_server.learning.settle import settle
 from player_server.observe import metrics
 from player_server.policy.challenges import is_phone
 from player_server.storage.clock import Reading, monotonic_ms, wall_ms
+from player_server.storage.findings import findings_of_session
 from player_server.storage.hints import Hint
+from player_server.storage.playback import FindingRow, SegmentRow
 from player_server.storage.progress import VideoProgress, video_progress
+from player_server.storage.segments import add_segment
 from player_server.storage.session_lock import Held, SessionLock
 from player_server.storage.tables import login_session, playback
 from player_server.storage.tickets import Ticket
@@ -54,6 +57,7 @@ class Opened:
     login_hash: str
     device: str  # the browser's own description
     since: int
+    findings: tuple[FindingRow, ...] = ()  # of this session so far; the player counts on from here
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,7 @@ class Watching:
             login_hash=ticket.login_hash,
             device=page.device,
             since=since,
+            findings=await findings_of_session(conn, session_id) if same else (),
         )
 
     async def finish(self, person_id: int, learner_id: int, video_id: int, round_: int) -> bool:
@@ -297,6 +302,11 @@ class Watching:
             now = await self.services.clock.read(conn)
             await end_row(conn, row, reason, now.ms)
         await self.release(person_id, session_id)
+
+    async def keep_segment(self, row: SegmentRow) -> None:
+        """Remember a stretch that ended without a beat. For time lines only: no credit hangs on it."""
+        async with self.services.db.write() as conn:
+            await add_segment(conn, row)
 
     async def release(self, person_id: int, session_id: str) -> None:
         """Give the session lock back. Without Redis it ends by itself."""

@@ -248,6 +248,7 @@ watch_segment = Table(
     Column("reason", Text, nullable=False),
     UniqueConstraint("session_id", "number"),
     Index("ix_watch_segment_learner", "learner_id", "video_id"),
+    Index("ix_watch_segment_ended", "ended_at"),
 )
 
 challenge = Table(

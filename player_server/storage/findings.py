@@ -1,0 +1,79 @@
+"""Reading findings, and the one kind that is worked out from what was stored. Rating them is policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from player_server.storage.playback import FindingRow
+from player_server.storage.tables import finding, video
+from player_server.storage.upsert import insert
+from telemetry.findings import FindingKind
+
+
+class StoredFinding(NamedTuple):
+    """One row; times in UTC ms, `measure` see telemetry.findings."""
+
+    kind: str
+    times: int
+    measure: int
+    first_at: int
+    last_at: int
+    video_title: str | None
+
+
+async def findings_of_session(conn: AsyncConnection, session_id: str) -> tuple[FindingRow, ...]:
+    """What was found in this watch session so far, so that a player that reconnects counts on."""
+    row = finding.c
+    query = select(
+        row.session_id,
+        row.kind,
+        row.person_id,
+        row.learner_id,
+        row.video_id,
+        row["count"],
+        row.worst,
+        row.first_at,
+        row.last_at,
+    ).where(row.session_id == session_id)
+    return tuple(FindingRow(*each) for each in (await conn.execute(query)).all())
+
+
+async def findings_of(
+    conn: AsyncConnection, person_id: int, learner_id: int, limit: int
+) -> Sequence[StoredFinding]:
+    """What was found about a person as far as it concerns this account, newest first."""
+    row = finding.c
+    query = (
+        select(row.kind, row["count"], row.worst, row.first_at, row.last_at, video.c.title)
+        .select_from(finding.outerjoin(video, video.c.id == row.video_id))
+        .where(row.person_id == person_id, or_(row.learner_id == learner_id, row.learner_id.is_(None)))
+        .order_by(row.last_at.desc(), row.id.desc())
+        .limit(limit)
+    )
+    return [StoredFinding(*each) for each in (await conn.execute(query)).all()]
+
+
+async def set_long_day(
+    conn: AsyncConnection, *, source: str, person_id: int, learner_id: int | None, measure: int, at: int
+) -> bool:
+    """Write down how long the day is by now; False if that was known already. Running twice changes nothing."""
+    first = insert(conn, finding).values(
+        session_id=source,
+        kind=FindingKind.LONG_DAY.value,
+        person_id=person_id,
+        learner_id=learner_id,
+        count=1,
+        worst=measure,
+        first_at=at,
+        last_at=at,
+    )
+    longer = first.on_conflict_do_update(
+        index_elements=["session_id", "kind"],
+        set_={"worst": measure, "last_at": at},
+        where=finding.c.worst < measure,
+    )
+    return (await conn.execute(longer)).rowcount > 0

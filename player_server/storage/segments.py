@@ -1,0 +1,90 @@
+"""Watch segments in SQL: stretches that were earned without a break. They explain; no credit is made from them.
+
+The committer writes most of them, in its own batches; see playback.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from player_server.storage.playback import SegmentRow
+from player_server.storage.tables import learner, video, watch_segment
+from player_server.storage.upsert import insert
+
+
+class StoredSegment(NamedTuple):
+    """One stretch. Places in the video in ms, moments in UTC ms; `reason`: why it ended, see telemetry.segments."""
+
+    session_id: str
+    video_id: int
+    video_title: str
+    from_ms: int
+    to_ms: int
+    started_at: int
+    ended_at: int
+    reason: str
+
+
+class EarnedStretch(NamedTuple):
+    """Whose time was earned between which moments (UTC ms)."""
+
+    learner_id: int
+    earned_ms: int
+    started_at: int
+    ended_at: int
+
+
+async def add_segment(conn: AsyncConnection, row: SegmentRow) -> None:
+    """Write one stretch down. Writing it twice changes nothing."""
+    await conn.execute(insert(conn, watch_segment).values(row._asdict()).on_conflict_do_nothing())
+
+
+async def segments_of(conn: AsyncConnection, learner_id: int, limit: int) -> Sequence[StoredSegment]:
+    """The newest stretches of a learner, newest first."""
+    row = watch_segment.c
+    query = (
+        select(
+            row.session_id,
+            row.video_id,
+            video.c.title,
+            row.from_ms,
+            row.to_ms,
+            row.started_at,
+            row.ended_at,
+            row.reason,
+        )
+        .select_from(watch_segment.join(video, video.c.id == row.video_id))
+        .where(row.learner_id == learner_id)
+        .order_by(row.ended_at.desc(), row.id.desc())
+        .limit(limit)
+    )
+    return [StoredSegment(*each) for each in (await conn.execute(query)).all()]
+
+
+async def busy_persons(conn: AsyncConnection, start: int, end: int, more_than_ms: int) -> Sequence[int]:
+    """Persons whose stretches that touch this time (UTC ms) are longer than so much together."""
+    row = watch_segment.c
+    query = (
+        select(learner.c.person_id)
+        .select_from(watch_segment.join(learner, learner.c.id == row.learner_id))
+        .where(row.ended_at >= start, row.started_at < end)
+        .group_by(learner.c.person_id)
+        .having(func.sum(row.to_ms - row.from_ms) > more_than_ms)
+        .order_by(learner.c.person_id)
+    )
+    return (await conn.scalars(query)).all()
+
+
+async def stretches_of(conn: AsyncConnection, person_id: int, start: int, end: int) -> Sequence[EarnedStretch]:
+    """The stretches of a person, over all institutions, that touch this time (UTC ms)."""
+    row = watch_segment.c
+    query = (
+        select(row.learner_id, row.to_ms - row.from_ms, row.started_at, row.ended_at)
+        .select_from(watch_segment.join(learner, learner.c.id == row.learner_id))
+        .where(and_(learner.c.person_id == person_id, row.ended_at >= start, row.started_at < end))
+    )
+    return [EarnedStretch(*each) for each in (await conn.execute(query)).all()]
