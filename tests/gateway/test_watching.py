@@ -199,6 +199,7 @@ async def test_no_ack_leaves_before_the_commit(stage: Stage) -> None:
 async def test_a_challenge_freezes_the_frontier_until_it_is_answered(stage: Stage) -> None:
     page = await stage.playing()
     await page.play(0.6)
+    assert (await stage.row()).held_challenge_id is not None
     shown = next((each for each in page.inbox if each["type"] == "challenge"), None) or await page.until(
         "challenge"
     )
@@ -250,7 +251,7 @@ async def test_after_signing_out_a_ticket_opens_nothing(stage: Stage) -> None:
     page = await stage.page()
     async with stage.services.db.write() as conn:
         await conn.execute(login_session.delete())
-    assert (await page.hello())["code"] == "signed_out"
+    assert (await page.hello()).get("code") == "signed_out"
     assert await page.close_code() == Close.NOT_ALLOWED
 
 
@@ -319,6 +320,13 @@ async def test_a_ticket_is_good_once(stage: Stage) -> None:
         await WatchClient.open(stage.node.url, ticket, stage.video_id)
     assert refused.value.response.status_code == 401
     await first.socket.close()
+
+
+async def test_a_ticket_opens_no_other_video(stage: Stage) -> None:
+    page = await stage.page()
+    page.video_id = stage.lessons.video_ids[1]
+    assert (await page.hello()).get("code") == "wrong_video"
+    assert await page.close_code() == Close.PROTOCOL_ERROR
 
 
 async def test_without_the_subprotocol_the_handshake_is_refused(stage: Stage) -> None:

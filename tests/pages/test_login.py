@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, update
 
+from player_server.auth.log_in import account_key
 from player_server.auth.login_sessions import hash_token
+from player_server.auth.throttle import FIRST_MS, FREE_PAIR, count_attempt
 from player_server.learning.services import Services
 from player_server.storage.tables import login_session, phone
 from tests.support.identity import (
@@ -103,6 +106,23 @@ async def test_unknown_and_wrong_look_the_same_to_the_last_byte(services: Servic
     assert texts[0] == texts[1]
     assert "身份证号或密码不正确" in texts[0]
     assert {*wrong.headers} == {*unknown.headers}
+
+
+async def test_guesses_at_the_door_are_slowed_down_and_then_turned_away(
+    services: Services, visitor: Visitor
+) -> None:
+    someone = await add_someone(services)
+    account = account_key(services, someone.number)
+    for _ in range(FREE_PAIR):
+        await count_attempt(services, "log_in", account, "127.0.0.1")
+    began = time.monotonic()
+    assert (await visitor.log_in(someone, OTHER_PASSWORD)).status == 422
+    assert time.monotonic() - began >= FIRST_MS / 1000
+    while not (await count_attempt(services, "log_in", account, "127.0.0.1")).full:
+        pass
+    answer = await visitor.log_in(someone)
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) > 0
+    assert await learner_page(visitor) == 303
 
 
 async def test_a_mistyped_number_is_explained_without_asking_the_database(

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from player_server.auth import media_tokens
 from player_server.auth.media_tokens import media_url
@@ -96,7 +96,11 @@ async def test_captions_come_as_vtt(
 async def test_the_address_alone_opens_nothing(
     services: Services, server: TestServer, pupil: school.Pupil, video_id: int
 ) -> None:
+    # A mate in the same course, so that only the address itself can be what keeps the door shut.
     mate = await school.add_learner(services, 1, name="李娜")
+    async with services.db.read() as conn:
+        course_id = await conn.scalar(select(video.c.course_id).where(video.c.id == video_id))
+    await school.add_enrolment(services, mate.learner_id, course_id or 0)
     address = url(services, pupil.learner_id, video_id)
     async with browser_of(services, server) as nobody, nobody.get(address) as reply:
         assert reply.status == 403
