@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from sqlalchemy import event
@@ -35,6 +35,7 @@ class Database:
         if self.kind == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self.engine.sync_engine.pool, "invalidate", _roll_back)
         self._writer = self.engine.execution_options(xueshi_write=True)
 
     @asynccontextmanager
@@ -66,6 +67,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _roll_back(connection: Any, _record: Any, _error: Any) -> None:
+    # A connection that is thrown away after a cancellation would keep SQLite's write lock until it is collected.
+    with suppress(Exception):
+        connection.rollback()
 
 
 def _begin_sqlite(connection: Any) -> None:
