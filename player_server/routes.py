@@ -20,6 +20,7 @@ from player_server.pages import (
     phone,
     player,
     quiz,
+    records,
     staff,
     staff_login,
     static,
@@ -33,6 +34,7 @@ ROUTES = (
     web.get("/quiz/{video}", quiz.quiz_page),
     web.post("/quiz/{video}", quiz.quiz_submit),
     web.get("/hours", hours.hours),
+    web.get("/records", records.records),
     web.get("/media/{video}", media.video_file),
     web.get("/captions/{video}", media.captions_file),
     # Watching

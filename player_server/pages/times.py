@@ -40,6 +40,16 @@ def minute_text(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, CHINA).strftime("%Y-%m-%d %H:%M")
 
 
+def date_text(ms: int) -> str:
+    """UTC ms → `2026-11-20`."""
+    return _day(ms).isoformat()
+
+
+def clock_text(ms: int) -> str:
+    """UTC ms → `09:31`."""
+    return datetime.fromtimestamp(ms / 1000, CHINA).strftime("%H:%M")
+
+
 def length_text(ms: int) -> str:
     """The running time of a video: `01:30`, or `1:02:03` from an hour on."""
     minutes, seconds = divmod(round(ms / 1000), 60)
