@@ -138,6 +138,14 @@ async def _find(services: Services, token: str | None) -> Any:
         return row
 
 
+async def still_logged_in(services: Services, login_hash: str) -> bool:
+    """Whether the log-in with this hash (see `hash_token`) has neither ended nor expired."""
+    async with services.db.read() as conn:
+        query = select(login_session.c.expires_at).where(login_session.c.token_hash == login_hash)
+        expires_at = await conn.scalar(query)
+        return expires_at is not None and expires_at > (await services.clock.read(conn)).ms
+
+
 async def open_login(
     services: Services,
     conn: AsyncConnection,

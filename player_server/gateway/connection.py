@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -16,18 +18,24 @@ UNREAD_BYTES = 32 * 1024
 
 
 class Connection:
-    """Send and close; both may be called after the socket is gone."""
+    """Send and close; both may be called after the socket is gone.
 
-    __slots__ = ("_closing", "_transport", "_ws")
+    Closing is the handler's own last step (`finish`): aiohttp cuts the line at once when a socket is closed while
+    its handler is receiving, and frames still under way then reset it, so that the client never reads the code.
+    """
+
+    __slots__ = ("_code", "_done", "_reader", "_transport", "_ws")
 
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self._ws = ws
         self._transport = transport
-        self._closing: asyncio.Task[bool] | None = None
+        self._code: Close | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._done = asyncio.Event()
 
     async def send(self, message: msgspec.Struct) -> None:
         """Put one message on the wire. Never blocks: a client that does not read is cut off instead."""
-        if self._ws.closed or self._transport.is_closing():
+        if self._code is not None or self._ws.closed or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > UNREAD_BYTES:
             metrics.closes.labels(Close.SLOW_READER.name.lower()).inc()
@@ -41,17 +49,39 @@ class Connection:
             return
 
     def close(self, code: Close) -> None:
-        """Close it in the background; the first code wins."""
-        if self._closing is None and not self._ws.closed:
+        """Have its handler close it; the first code wins."""
+        if self._code is None and not self._ws.closed:
             metrics.closes.labels(code.name.lower()).inc()
-            self._closing = asyncio.create_task(self._ws.close(code=code, message=code.name.lower().encode()))
+            self._code = code
+            if self._reader is not None and self._reader is not asyncio.current_task():
+                self._reader.cancel()
 
     @property
     def closing(self) -> bool:
         """Whether this side has begun to close it."""
-        return self._closing is not None
+        return self._code is not None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """For the handler: `close` ends this block, wherever in it the handler waits."""
+        self._reader = task = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._code is None or task is None or task.uncancel():
+                raise
+        finally:
+            self._reader = None
+
+    async def finish(self) -> None:
+        """For the handler, at its end: say the code, and read on until the client has heard it or time is over."""
+        try:
+            if self._code is not None:
+                await self._ws.close(code=self._code, message=self._code.name.lower().encode())
+        finally:
+            self._done.set()
 
     async def closed(self) -> None:
         """Wait until a close that was begun is done."""
-        if self._closing is not None:
-            await asyncio.wait([self._closing])
+        if self._code is not None:
+            await self._done.wait()

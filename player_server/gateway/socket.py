@@ -11,7 +11,9 @@ import asyncio
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
+from player_server.auth.login_sessions import hash_token, still_logged_in
 from player_server.gateway.connection import Connection
 from player_server.gateway.hub import Hub, make_player
 from player_server.gateway.player import Player
@@ -20,6 +22,7 @@ from player_server.observe import metrics
 from player_server.storage import tickets
 from player_server.storage.clock import monotonic_ms
 from player_server.storage.tickets import Ticket
+from player_server.web import cookies
 from player_server.web.address import device_of, is_own_origin
 from player_server.web.keys import SERVICES
 from telemetry.messages import (
@@ -65,7 +68,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     except (RedisError, OSError):
         metrics.redis_failures.labels("ticket").inc()
         raise web.HTTPServiceUnavailable from None
-    if ticket is None:
+    if ticket is None or not await _of_this_log_in(request, ticket):
         raise web.HTTPUnauthorized
     ws = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
@@ -82,6 +85,21 @@ async def watch(request: web.Request) -> web.StreamResponse:
     return ws
 
 
+async def _of_this_log_in(request: web.Request, ticket: Ticket) -> bool:
+    """Whether the ticket's log-in goes on, and is that of the browser that brings it.
+
+    A browser always sends its cookie, so nobody can be made to play for somebody else by a planted ticket. A client
+    that sends none is no browser; the ticket's secret then stands for its learner.
+    """
+    cookie = cookies.login_token(request)
+    if cookie is not None and hash_token(cookie) != ticket.login_hash:
+        return False
+    try:
+        return await still_logged_in(request.app[SERVICES], ticket.login_hash)
+    except (SQLAlchemyError, OSError):
+        raise web.HTTPServiceUnavailable from None
+
+
 class _Socket:
     """One socket's life: hello, perhaps busy, then beats."""
 
@@ -96,13 +114,21 @@ class _Socket:
         self.bad = 0
 
     async def run(self) -> None:
-        player = await self._enter()
-        if player is None:
-            await self.connection.closed()
-            return
+        try:
+            player = await self._enter()
+            if player is not None:
+                await self._stay(player)
+        finally:
+            await self.connection.finish()
+
+    async def _stay(self, player: Player) -> None:
+        """Play until one side goes, then give the player back."""
         bye = False
         try:
-            bye = await self._play(player)
+            # A newer page may have come between the welcome and here.
+            if not self.connection.closing:
+                with self.connection.reading():
+                    bye = await self._play(player)
         finally:
             # 1000 and 1001 are the browser's own word that the page went away; anything else may come back.
             gone = self.ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
@@ -110,7 +136,6 @@ class _Socket:
                 self.hub.spawn(self.hub.leave(player, "bye"))
             else:
                 self.hub.drop(player)
-        await self.connection.closed()
 
     # ---------------------------------------------------------------- before the welcome
 
@@ -240,4 +265,5 @@ class _Socket:
                 return True
             elif isinstance(message, Hello) or self.bad > MOST_BAD:
                 self.connection.close(Close.PROTOCOL_ERROR)
+                return False
         return False
