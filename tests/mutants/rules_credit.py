@@ -95,8 +95,8 @@ MUTANTS = (
         file=QUIZ_RULES,
         old="tuple(content.questions[index].options[option] for option in options),",
         new="tuple(content.questions[index].options[option] for option in options)"
-        " + content.questions[index].right,",
-        test=T_QUIZ_RULES + "test_what_is_shown_does_not_depend_on_the_right_options",
+        " + tuple(map(str, content.questions[index].right)),",
+        test=T_QUIZ + "test_a_sheet_says_nothing_about_the_right_options[sqlite]",
     ),
     Mutant(
         name="right-option-first",

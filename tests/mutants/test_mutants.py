@@ -23,9 +23,10 @@ every = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.nam
 def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
     """Works on the mutants of this run, in the background."""
     chosen = {
-        item.callspec.params["mutant"].name
+        mutant.name
         for item in request.session.items
-        if isinstance(item, pytest.Function) and "workshop" in item.fixturenames and hasattr(item, "callspec")
+        if isinstance(item, pytest.Function) and "workshop" in item.fixturenames
+        if isinstance(mutant := item.callspec.params["mutant"], Mutant)
     }
     # Not below pytest's own folder: the path of a Valkey socket in it must stay short.
     folder = Path(tempfile.mkdtemp(prefix="xs-"))
