@@ -78,9 +78,9 @@ class Where:
 async def start_all(where: Where, *, fresh: bool) -> int:
     """`./run`: embedded Valkey, migrations, demo data, then server and worker until Ctrl-C."""
     settings = where.settings()
-    if fresh:
-        _forget(settings.folder)
     _check_port(settings)
+    if fresh:
+        await _forget(settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
     valkey: Valkey | None = None
     if settings.data.redis_url is None:
@@ -128,9 +128,19 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _forget(folder: Path) -> None:
+async def _forget(settings: Settings) -> None:
+    """Remove what former runs left, unless one of them still runs: its data would vanish under its feet."""
+    if settings.data.redis_url is None:
+        try:
+            valkey = Valkey(settings.folder / "valkey")
+            try:
+                await valkey.wait_until_free()
+            finally:
+                await valkey.stop()
+        except ValkeyError as error:
+            raise CommandError(str(error)) from None
     for name in OURS:
-        path = folder / name
+        path = settings.folder / name
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -104,7 +104,7 @@ class Valkey:
         """Start the server and wait until it answers. Does nothing when it runs. Raises ValkeyError."""
         if self._child.running:
             return
-        await self._wait_for_lock()
+        await self.wait_until_free()
         try:
             await self._child.start()
         except OSError as error:
@@ -145,7 +145,8 @@ class Valkey:
             raise ValkeyError(f"another Xueshi is running on {self.data_dir}; end it first") from None
         return descriptor
 
-    async def _wait_for_lock(self) -> None:
+    async def wait_until_free(self) -> None:
+        """Wait until no other server uses the folder. Raises ValkeyError if one goes on running."""
         deadline = asyncio.get_running_loop().time() + LOCK_LIMIT_S
         while True:
             try:
