@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Literal
 
 from sqlalchemy import event
@@ -20,6 +21,10 @@ class Database:
 
     On SQLite a write transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it never fails half
     way; on PostgreSQL rows are locked where a use case says so.
+
+    SQLite has one writer at a time, and those who wait for it look again now and then, in no order: when many
+    come at once, some would wait until they fail. So the writers of one process stand in line here, and only
+    other processes are left to SQLite. A write must never be opened inside another one.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -37,6 +42,8 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self.engine.sync_engine.pool, "invalidate", _roll_back)
         self._writer = self.engine.execution_options(xueshi_write=True)
+        self._line = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -47,8 +54,17 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that changes; committed at the end of the block, rolled back if it raises."""
-        async with self._writer.begin() as conn:
+        if self.kind == "postgresql":
+            async with self._writer.begin() as conn:
+                yield conn
+            return
+        async with self._line, self._turn, self._writer.begin() as conn:
             yield conn
+
+    def next_turn(self) -> AbstractAsyncContextManager[object]:
+        """To be the next writer on a connection of one's own, before all who stand in line: for the committer,
+        whose one transaction everybody who watches is waiting for. It waits for one other at the most."""
+        return self._turn if self.kind == "sqlite" else nullcontext()
 
     async def close(self) -> None:
         """Give every connection back; nothing may be used afterwards."""

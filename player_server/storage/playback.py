@@ -127,10 +127,11 @@ class SqlitePlayback:
         parameters = (msgspec.json.encode(batch.rows).decode(), reading.domain, reading.ms)
         issued = [row.issue for row in batch.rows if row.issue is not None]
         try:
-            if not (issued or batch.segments or batch.findings):
-                # One statement commits by itself.
-                return _held(await connection.execute_fetchall(sql.SQLITE_UPDATE, parameters))
-            return await self._commit_all(connection, batch, parameters, issued, windows)
+            async with self._db.next_turn():
+                if not (issued or batch.segments or batch.findings):
+                    # One statement commits by itself.
+                    return _held(await connection.execute_fetchall(sql.SQLITE_UPDATE, parameters))
+                return await self._commit_all(connection, batch, parameters, issued, windows)
         except sqlite3.OperationalError as error:
             raise StoreAway(str(error)) from error
         except (sqlite3.DataError, sqlite3.IntegrityError) as error:

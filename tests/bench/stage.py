@@ -218,6 +218,9 @@ async def running(stores: Stores | None, folder: Path, cores: Cores) -> AsyncIte
     try:
         await _until_ready(port, child, log)
         yield Server(kind, port, child, stores)
+    except Exception as error:
+        error.add_note(f"The {kind} server said:\n{log.read_text(errors='replace')[-2000:]}")
+        raise
     finally:
         await child.stop(_STOP_S)
 

@@ -65,7 +65,7 @@ class Line(asyncio.Protocol):
         self.sent.append((self.seq, due))
         self._send(
             TEXT,
-            b'{"type":"beat","seq":%d,"position":%.3f,"playing":true,"event":"tick","rate":1.0,"visible":true,'
+            b'{"type":"beat","seq":%d,"position":%.6f,"playing":true,"event":"tick","rate":1.0,"visible":true,'
             b'"rewind":null}' % (self.seq, perf_counter() - self.began),
         )
 
