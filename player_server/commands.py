@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from asyncpg import PostgresError
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from player_server.app import build_app, open_services
 from player_server.auth.service_tokens import make_client_token
@@ -79,9 +81,12 @@ async def start_all(where: Where, *, fresh: bool) -> int:
     """`./run`: embedded Valkey, migrations, demo data, then server and worker until Ctrl-C."""
     settings = where.settings()
     _check_port(settings)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"data.folder {settings.folder} cannot be made: {error.strerror}") from None
     if fresh:
         await _forget(settings)
-    settings.folder.mkdir(parents=True, exist_ok=True)
     valkey: Valkey | None = None
     if settings.data.redis_url is None:
         try:
@@ -90,6 +95,7 @@ async def start_all(where: Where, *, fresh: bool) -> int:
             raise CommandError(str(error)) from None
         where.overrides.setdefault("data", {})["redis_url"] = valkey.url
     try:
+        await _open_database(settings)
         async with open_services(where.settings()) as services:
             accounts = await load_demo(services)
     except BaseException:
@@ -106,6 +112,19 @@ async def start_all(where: Where, *, fresh: bool) -> int:
     settings = where.settings()
     _say_hello(settings, accounts.lines(settings.public_url))
     return await Supervisor([*children, *([valkey] if valkey else [])], say=_say).run()
+
+
+async def _open_database(settings: Settings) -> None:
+    """Say clearly that it is away, before anything depends on it."""
+    db = Database(settings.database_url)
+    try:
+        async with db.read() as conn:
+            await conn.execute(select(1))
+    except (OSError, SQLAlchemyError, PostgresError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CommandError(f"the database of data.database_url cannot be opened: {reason}") from None
+    finally:
+        await db.close()
 
 
 def _say_hello(settings: Settings, accounts: list[str]) -> None:

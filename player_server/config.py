@@ -17,6 +17,8 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 #: XUESHI_DATA__REDIS_URL=… sets data.redis_url: what may not stand in a file comes from the environment.
 ENV_PREFIX = "XUESHI_"
+#: The databases that are known and tested, as SQLAlchemy names them with their drivers.
+DATABASES = ("sqlite+aiosqlite://", "postgresql+asyncpg://")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -148,6 +150,8 @@ def load(*paths: Path, overrides: dict[str, Any] | None = None) -> Settings:
 def _check(settings: Settings, source: str) -> None:
     if settings.watch.lock_ttl_s <= settings.watch.beat_every_s:
         raise ConfigError(f"{source}: watch.lock_ttl_s must be longer than watch.beat_every_s")
+    if not settings.database_url.startswith(DATABASES):
+        raise ConfigError(f"{source}: data.database_url must begin with {' or '.join(DATABASES)}")
     if settings.public_url.startswith("http://") and not settings.server.insecure_http:
         raise ConfigError(
             f"{source}: server.public_url is plain http; use https behind a proxy, "

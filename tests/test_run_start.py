@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 import yaml
 
+from player_server.__main__ import main
 from player_server.auth.service_tokens import make_client_token
 from player_server.standalone.child import ChildProcess
 from tests.support.http_browser import HttpBrowser
@@ -176,22 +177,36 @@ async def another_start_on_the_same_data_is_refused_and_harms_nothing(home: Home
     ("text", "said"),
     [
         ("server: [", "not valid YAML in line"),
-        ("sever: {port: 80}", "sever"),
         ("watch: {beat_evry_s: 5}", "beat_evry_s"),
-        ("server: {insecure_http: true}\nwatch: {gap_grace_s: soon}", "gap_grace_s"),
-        ("server: {host: 127.0.0.1}", "insecure_http"),
+        ("watch: {gap_grace_s: soon}", "gap_grace_s"),
+        ("server: {insecure_http: false}", "insecure_http"),
+        ("data: {database_url: 'mysql://x'}", "database_url"),
         (None, "No such file"),
     ],
 )
-async def test_a_config_that_cannot_be_used_is_said_in_one_line(
-    tmp_path: Path, text: str | None, said: str
+def test_a_config_that_cannot_be_used_gives_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, said: str
 ) -> None:
     config = tmp_path / "my config.yaml"
     if text is not None:
         config.write_text(text, encoding="utf-8")
-    line = await refused("--config", str(config), "--port", str(free_port()))
-    assert str(config) in line
+    assert main(["--config", str(config), "--port", str(free_port())]) != 0
+    printed = capsys.readouterr()
+    [line] = printed.err.splitlines()
+    assert line.startswith(f"xueshi: {config}: ")
     assert said in line
+    assert printed.out == ""
+
+
+async def test_what_only_a_start_can_find_out_gives_one_line_too(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    tree = yaml.safe_load(home.config.read_text(encoding="utf-8"))
+    for data, said in (
+        ({"folder": str(home.config / "data")}, "data.folder"),
+        ({"database_url": f"postgresql+asyncpg://x@/x?host={tmp_path}/none"}, "data.database_url"),
+    ):
+        home.config.write_text(yaml.safe_dump(tree | {"data": tree["data"] | data}), encoding="utf-8")
+        assert said in await refused(*home.arguments())
 
 
 async def test_a_port_in_use_is_said_in_one_line_before_anything_is_made(tmp_path: Path) -> None:
