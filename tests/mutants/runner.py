@@ -57,6 +57,26 @@ class Mutant:
             )
         return source.replace(self.old, self.new)
 
+    def plant(self, tree: Path) -> None:
+        """Put the fault into a copy."""
+        path = tree / self.file
+        source = self.planted(tree)
+        # A new file, not new content: the old one may be shared with other copies.
+        path.unlink()
+        path.write_text(source, encoding="utf-8")
+        # Compiled code is recognised by time and size of its source, and those may be the same by accident.
+        Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def copy_sources(tree: Path) -> None:
+    """Copy the working tree, without compiled code."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, tree / part)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -86,12 +106,7 @@ class Workshop:
     def __init__(self, folder: Path, mutants: Iterable[Mutant]) -> None:
         self._folder = folder
         self._clean = folder / "clean"
-        for part in PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, self._clean / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, self._clean / part)
+        copy_sources(self._clean)
         self._pythons: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
         for _ in range(AT_ONCE):
             self._pythons.put(_warm_python())
@@ -127,13 +142,7 @@ class Workshop:
         self.unmutated()
         tree = self._folder / name
         shutil.copytree(self._clean, tree, copy_function=os.link)
-        path = tree / mutant.file
-        source = mutant.planted(tree)
-        # A new file, not new content: the old one is shared with the other copies.
-        path.unlink()
-        path.write_text(source, encoding="utf-8")
-        # Compiled code is recognised by time and size of its source, and those may be the same by accident.
-        Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+        mutant.plant(tree)
         try:
             return self._run(tree, [mutant.test], name)
         finally:

@@ -157,7 +157,7 @@ async def tick_farming(game: Game) -> None:
 
 @case(
     "A05",
-    "playing at 1.25×, 2× and 16× while declaring 1×",
+    "playing at 1.25×, 2× and 16× while declaring 1×; and at 2× while declaring 2×",
     "telemetry.session.step: the declared rate is evidence, never credit; max_rate × elapsed is the allowance",
     seconds=125,
     smoke=True,
@@ -165,7 +165,7 @@ async def tick_farming(game: Game) -> None:
 async def faster(game: Game) -> None:
     length = game.seconds(120, 8)
 
-    async def play(rate: float) -> None:
+    async def play(rate: float, declared: float) -> None:
         learner = await game.learner(7200)
         page = await learner.page()
         await page.acked(0.0, event="play")
@@ -176,11 +176,11 @@ async def faster(game: Game) -> None:
                 position, page.rewound_to = page.rewound_to, None
             passed, heard = game.arena.now() - heard, game.arena.now()
             position += passed * rate
-            await page.acked(position)
-        await game.credit(learner, page.passed, who=f"{rate:g}×")
+            await page.acked(position, rate=declared)
+        await game.credit(learner, page.passed, who=f"{rate:g}× declared as {declared:g}×")
 
     async with game.twin():
-        await asyncio.gather(*(play(rate) for rate in (1.25, 2.0, 16.0)))
+        await asyncio.gather(*(play(*each) for each in ((1.25, 1.0), (2.0, 1.0), (16.0, 1.0), (2.0, 2.0))))
 
 
 @case(
