@@ -92,7 +92,7 @@ class Verdict:
     checks: list[Check] = field(default_factory=list)
     credits: list[Credit] = field(default_factory=list)
     twins: list[Credit] = field(default_factory=list)
-    slope: dict[int, float] = field(default_factory=dict)
+    slope: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     error: str = ""
     took_s: float = 0.0

@@ -157,37 +157,46 @@ class Game:
         self.check(f"{who}: no suspicious finding (found {found})", not SUSPICIOUS & found.keys())
 
     async def slope(
-        self, attempt: Callable[[int], Awaitable[tuple[Learner, float]]], counts: Sequence[int] = (1, 10, 100)
+        self,
+        attempt: Callable[[int], Awaitable[tuple[Learner, float]]],
+        counts: Sequence[int] = (1, 10, 100),
+        *,
+        what: str = "",
     ) -> None:
         """The same attack with 1, 10, 100 …: nobody gets more than allowed, and more does not earn more.
 
-        `attempt(n)` plays it on an account of its own and returns (learner, most). They run side by side.
+        `attempt(n)` plays it on an account of its own and returns (learner, most). They run side by side. `what`
+        names the slope where a case has several.
         """
         counts = counts[:2] if self.smoke else counts
         played = await asyncio.gather(*(attempt(count) for count in counts))
         credits = [
-            await self.credit(learner, most, who=f"×{count}")
+            await self.credit(learner, most, who=f"{what} ×{count}".strip())
             for count, (learner, most) in zip(counts, played, strict=True)
         ]
         first = credits[0]
-        for count, credit in zip(counts, credits, strict=True):
-            self.verdict.slope[count] = credit.given
+        for credit in credits:
+            self.verdict.slope[credit.who] = credit.given
             grown = credit.given - first.given - max(0.0, credit.most - first.most)
-            self.check(f"×{count} earned no more than ×{counts[0]} ({grown:+.2f} s)", grown <= SLOPE_S)
+            self.check(f"{credit.who} earned no more than ×{counts[0]} ({grown:+.2f} s)", grown <= SLOPE_S)
 
     @asynccontextmanager
     async def twin(self, *, arena: Arena | None = None) -> AsyncIterator[Learner]:
         """An honest learner who watches beside the block, and must get every second of it."""
         learner = await self.learner(100_000, arena=arena or self.arena)
         page = await learner.page()
-        watching = asyncio.create_task(_watch_until_cancelled(page))
+        watching = asyncio.create_task(page.watch())
         try:
             yield learner
         finally:
             watching.cancel()
             watched = await watching
+        # On a fast clock a machine that stalls for a moment is a silence, which costs what exceeds the grace.
+        lost = page.lost_in_gaps if page.arena.speed > 1 else 0.0
         given = await self.settled(learner)
-        self.verdict.twins.append(Credit("twin", given, watched + TWIN_S, watched - TWIN_S))
+        self.verdict.twins.append(Credit("twin", given, watched + TWIN_S, watched - lost - TWIN_S))
+        if lost:
+            self.note(f"twin: {lost:.1f} s lost in explained gaps (this machine stalled; the clock runs fast)")
         await self.no_suspicion(learner, "twin")
 
     async def look_again(self, booked: Sequence[tuple[Learner, Credit, tuple[int, ...]]] | None = None) -> None:
@@ -199,20 +208,3 @@ class Game:
                     f"{credit.who}: {credit.given:.2f} s grew to {now:.2f} s after the case", now <= credit.most
                 )
 
-
-async def _watch_until_cancelled(page: Any) -> float:
-    """Watch with a beat each five seconds until told to stop; returns the seconds that were watched."""
-    clock, speed = page.arena.now, page.arena.speed
-    await page.acked(0.0, event="play")
-    began = clock()
-    with_pause = False
-    try:
-        while True:
-            await asyncio.sleep(5.0 / speed)
-            await page.beat(clock() - began)
-    except asyncio.CancelledError:
-        with_pause = True
-    ended = clock()
-    if with_pause:
-        await page.acked(ended - began, playing=False, event="pause")
-    return float(ended - began)

@@ -56,6 +56,7 @@ class Page:
         self.rewound_to: float | None = None
         self.watched = False
         self.wait: float | None = None
+        self.lost_in_gaps = 0.0  # seconds that the server said it did not count, after silence
         self.opened_at = 0.0  # on the servers' clock, before the hello was sent
         self.inbox: list[Message] = []
         self._news = asyncio.Condition()
@@ -78,6 +79,8 @@ class Page:
             case "ack":
                 self.acked_seq, self.frontier = message["seq"], message["frontier"]
                 self.watched, self.wait = message["watched"], message["wait"]
+                lost = message["uncredited"]
+                self.lost_in_gaps += lost["seconds"] if lost and lost["reason"] == "gap" else 0.0
             case "rewind":
                 self.rewind, self.rewound_to = message["id"], message["to"]
 
@@ -184,24 +187,38 @@ class Page:
             await self.socket.close()
         await self.until_closed()
 
-    async def watch(self, seconds: float, *, start: float | None = None, every: float = 5.0) -> float:
+    async def watch(
+        self, seconds: float | None = None, *, start: float | None = None, every: float = 5.0
+    ) -> float:
         """Watch as an honest page does, for so many seconds of the servers' clock; returns how long it really was.
 
-        Ends with a pause. Stops early when the socket closes or a check comes.
+        None: until cancelled. Ends with a pause. Goes back when it is told to; stops early when the socket closes or
+        a check comes.
         """
-        start = self.frontier if start is None else start
-        clock = self.arena.now
-        began = ended = clock()
-        await self.acked(start, event="play")
-        began = clock()
-        while (left := began + seconds - clock()) > 0 and not self.closed:
-            await asyncio.sleep(min(every, left) / self.arena.speed)
-            if self.checked:
-                break
-            ended = clock()
-            last = clock() - began >= seconds
-            await self.acked(start + ended - began, playing=not last, event="pause" if last else "tick")
-        return ended - began
+        clock, position = self.arena.now, self.frontier if start is None else start
+        await self.acked(position, event="play")
+        began = heard = clock()
+        try:
+            while not self.closed and not self.checked:
+                left = every if seconds is None else min(every, began + seconds - clock())
+                if left <= 0:
+                    break
+                await asyncio.sleep(left / self.arena.speed)
+                position, heard = self._onward(position, heard)
+                await self.acked(position)
+        except asyncio.CancelledError:
+            position, heard = self._onward(position, heard)
+        await self.acked(position, playing=False, event="pause")
+        return heard - began
+
+    def _onward(self, position: float, heard: float) -> tuple[float, float]:
+        """Where the video stands now, having stood at `position` at `heard`, or been rewound since."""
+        now = self.arena.now()
+        if self.rewound_to is not None:
+            # What it played since the rewind came is little: it is told with the next beat but one at the latest.
+            position, self.rewound_to = self.rewound_to, None
+            return position, now
+        return position + now - heard, now
 
 
 class Refused(Exception):

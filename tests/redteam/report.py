@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.redteam.arena import ARENAS
 from tests.redteam.case import Case, Verdict
+from tests.redteam.game import TWIN_S
 
 _HEAD = f"{'id':<4} {'verdict':<7} {'allowed s':>10} {'given s':>10} {'honest twin':>15}  tried"
 
@@ -35,12 +36,12 @@ def line(verdict: Verdict) -> str:
     case, worst = verdict.case, verdict.worst
     allowed = f"{worst.most:.2f}" if worst else "–"
     given = f"{worst.given:.2f}" if worst else "–"
-    twin = " ".join(f"{each.given:.1f}/{each.least + 1:.1f}" for each in verdict.twins) or "–"
+    twin = " ".join(f"{each.given:.1f}/{each.most - TWIN_S:.1f}" for each in verdict.twins) or "–"
     clock = " [fast clock]" if case.fast_clock else ""
     lines = [f"{case.id:<4} {'held' if verdict.held else 'BROKEN':<7} {allowed:>10} {given:>10} {twin:>15}  "]
     lines[0] += f"{case.tried}{clock}"
     if verdict.slope:
-        runs = ", ".join(f"×{count} {seconds:.2f} s" for count, seconds in verdict.slope.items())
+        runs = ", ".join(f"{who} {seconds:.2f} s" for who, seconds in verdict.slope.items())
         lines.append(f"        slope: {runs}")
     lines += [f"        {note}" for note in verdict.notes]
     if verdict.held:
