@@ -50,6 +50,7 @@ class Committer:
         self._release = release
         self._waiting: dict[int, Player] = {}
         self._in_flight: set[int] = set()
+        self._locked_out: set[Player] = set()
         self._wake = asyncio.Event()
         self._tick_done = asyncio.Event()
         self._oldest_ms = 0
@@ -63,7 +64,11 @@ class Committer:
 
     async def drained(self, player: Player) -> None:
         """Wait until nothing of this player is waiting or in flight any more."""
-        while self._waiting.get(player.person_id) is player or player.person_id in self._in_flight:
+        while (
+            self._waiting.get(player.person_id) is player
+            or player.person_id in self._in_flight
+            or player in self._locked_out
+        ):
             self._tick_done.clear()
             await self._tick_done.wait()
 
@@ -120,11 +125,13 @@ class Committer:
             state = states.get(each.row.person_id)
             if state is not None and state.epoch == each.row.epoch:
                 each.player.put_back(each)
+                self._locked_out.add(each.player)
                 asyncio.get_running_loop().call_later(LOCKED_RETRY_S, self._add_again, each.player)
             else:
                 await self._release.fenced(each, state)
 
     def _add_again(self, player: Player) -> None:
+        self._locked_out.discard(player)
         if player.person_id not in self._waiting:
             self.add(player)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from player_server.gateway.committer import Committer
 from player_server.gateway.player import Pending, Player
@@ -25,8 +27,10 @@ from telemetry.messages import Close, Credited, Resume, Rewind, Watched
 ROUND_S = 1.0
 #: A lock is renewed after this share of its time to live, if its player has been heard since.
 RENEW_SHARE = 0.25
-#: How long a stop waits for the players' sockets to close, in seconds.
+#: How long a stop waits for the last commits, and then for the players' sockets to close, in seconds.
 STOP_S = 3.0
+#: A challenge that could not be read is read again after so many seconds.
+SHOW_AGAIN_S = 1.0
 
 
 class Hub:
@@ -47,6 +51,10 @@ class Hub:
     def adopt(self, player: Player) -> None:
         """This page plays now; an older page of the same person on this node is cut off."""
         old = self.players.get(player.person_id)
+        if old is not None and old.epoch > player.epoch:
+            # Of two hellos at once this one was overtaken while its answer came back: the other page plays.
+            self._replace(player, old.opened.session_id)
+            return
         self.players[player.person_id] = player
         metrics.players.set(len(self.players))
         if old is not None:
@@ -135,10 +143,18 @@ class Hub:
 
     async def _show_challenge(self, player: Player, challenge_id: str) -> None:
         on_phone = is_phone(player.opened.device)
-        async with self.services.db.read() as conn:
-            notice = await challenges.notice(self.services, conn, challenge_id, on_phone=on_phone)
-        if notice is not None and self.owns(player):
-            await player.connection.send(notice)
+        while self.owns(player) and player.durable_hold == challenge_id:
+            try:
+                async with self.services.db.read() as conn:
+                    notice = await challenges.notice(self.services, conn, challenge_id, on_phone=on_phone)
+            except (SQLAlchemyError, OSError) as error:
+                # The page is frozen without knowing why until it has been told.
+                log.warning("challenge_unread", error=repr(error))
+                await asyncio.sleep(SHOW_AGAIN_S)
+                continue
+            if notice is not None and self.owns(player):
+                await player.connection.send(notice)
+            return
 
     def _apply_hold(self, player: Player, held: str | None) -> None:
         if held is None:
@@ -171,8 +187,12 @@ class Hub:
         self.spawn(player.connection.send(Credited(hint.video_id, hint.hours)))
 
     async def _look_at_hold(self, player: Player) -> None:
+        known = player.durable_hold
         row = await player_row(self.services, player.person_id)
         if row is None or row.epoch != player.epoch or player.hold_is_pending or not self.owns(player):
+            return
+        if player.durable_hold != known:
+            # A commit told something newer while the row was read: a challenge that it issued must not be released.
             return
         held = row.held_challenge_id
         if held is not None and held == player.durable_hold:
@@ -253,8 +273,13 @@ class Hub:
         """Tell every page to come back, commit what is waiting, and wait shortly for the rest."""
         self.stopping = True
         players = list(self.players.values())
+        # With the database away this would never end. What is not committed was never acknowledged.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                for player in players:
+                    await self.committer.drained(player)
+                    player.connection.close(Close.RESTART)
         for player in players:
-            await self.committer.drained(player)
             player.connection.close(Close.RESTART)
         await asyncio.wait(
             [asyncio.create_task(player.connection.closed()) for player in players]
@@ -262,7 +287,9 @@ class Hub:
             timeout=STOP_S,
         )
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_S)
+            _done, late = await asyncio.wait(self._tasks, timeout=STOP_S)
+            for task in late:
+                task.cancel()
 
 
 def make_player(opened: Opened, hub: Hub, connection: Any) -> Player:

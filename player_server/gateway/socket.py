@@ -147,7 +147,7 @@ class _Socket:
             message = await self._receive(deadline)
             if message is None:
                 if not self.ws.closed:
-                    self.connection.close(Close.BUSY if noted else Close.PROTOCOL_ERROR)
+                    self.connection.close(self._why_none(noted))
                 return None
             if isinstance(message, Bye):
                 await self.ws.close()
@@ -170,6 +170,12 @@ class _Socket:
             if refuse:
                 self.connection.close(Close.BUSY)
                 return None
+
+    def _why_none(self, noted: bool) -> Close:
+        if self.bad > MOST_BAD:
+            return Close.PROTOCOL_ERROR
+        # A hello that does not come in time is a slow network's, so its page may try again.
+        return Close.BUSY if noted else Close.SILENT
 
     async def _receive(self, deadline: float) -> ClientMessage | None:
         """The next good message, or None when the socket closed or the time is over."""

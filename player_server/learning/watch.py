@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import structs
 from redis.exceptions import RedisError
 from sqlalchemy import or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning import challenges
@@ -20,7 +21,7 @@ from player_server.learning.enrolments import Refusal, may_watch
 from player_server.learning.findings import record_finding
 from player_server.learning.services import Services
 from player_server.learning.settle import settle
-from player_server.observe import metrics
+from player_server.observe import log, metrics
 from player_server.policy.challenges import is_phone
 from player_server.storage.clock import Reading, monotonic_ms, wall_ms
 from player_server.storage.findings import findings_of_session
@@ -87,7 +88,7 @@ class _Page:
 
 
 class TryLater(Exception):
-    """Redis cannot be asked who plays, and this page cannot prove that it is the one. Nothing was changed."""
+    """The database is away, or Redis cannot be asked who plays and this page cannot prove that it is the one."""
 
 
 def draw(services: Services) -> Draw:
@@ -116,7 +117,8 @@ class Watching:
     ) -> Opened | Occupied | Refused:
         """Become the player. `proof` is the session that this page was told before, or None.
 
-        Raises TryLater when Redis is away and the page cannot prove to be the one that plays already.
+        Raises TryLater when the database is away, and when Redis is and the page cannot prove to be the one that
+        plays already.
         """
         policy = self.rules.second_page
         force = policy == "newest" or (takeover and policy == "ask")
@@ -134,7 +136,14 @@ class Watching:
                 return Occupied(max(0, wall_ms() - answer.since) / 1000, answer.device)
             locked = answer.session
         page = _Page(proof, candidate, force, locked is not None, device)
-        result = await self._open_row(ticket, video_id, page)
+        try:
+            result = await self._open_row(ticket, video_id, page)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("hello_failed", error=repr(error))
+            if locked == candidate:
+                # Nobody plays by this lock; without this the page would find itself busy when it comes back.
+                await self.release(ticket.person_id, candidate)
+            raise TryLater from error
         if locked is not None:
             await self._settle_lock(ticket.person_id, locked, result, device)
         if isinstance(result, Opened) and not result.recovered:

@@ -81,8 +81,8 @@ def parts() -> dict[str, Any]:
 
 @pytest_asyncio.fixture
 async def stage(database_url: str, valkey_url: str, tmp_path: Path, parts: dict[str, Any]) -> AsyncIterator[Stage]:
-    watch = LIMITS | parts.pop("watch", {})
-    services = await make_services(database_url, valkey_url, tmp_path, watch=watch, **parts)
+    watch = LIMITS | parts.get("watch", {})
+    services = await make_services(database_url, valkey_url, tmp_path, **(parts | {"watch": watch}))
     school = await add_institution(services, "学校")
     lessons = await add_course(services, school)
     pupil = await add_learner(services, school)
