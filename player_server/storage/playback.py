@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,9 @@ from player_server.storage.database import Database
 
 #: A row that somebody else holds longer than this is left for the next tick; only its learner waits.
 PG_LOCK_TIMEOUT = "250ms"
+#: A PostgreSQL that does not answer a batch for so many seconds is taken to be gone: after a fail-over the old
+#: connection may be dead without either end being told.
+PG_PATIENCE_S = 10.0
 
 
 class BeatRow(NamedTuple):
@@ -123,16 +127,16 @@ class SqlitePlayback:
 
     async def commit(self, batch: Batch, windows: Windows) -> dict[int, str | None]:
         reading = self._clock.local()
-        connection = await self._connection()
         parameters = (msgspec.json.encode(batch.rows).decode(), reading.domain, reading.ms)
         issued = [row.issue for row in batch.rows if row.issue is not None]
         try:
+            connection = await self._connection()
             async with self._db.next_turn():
                 if not (issued or batch.segments or batch.findings):
                     # One statement commits by itself.
                     return _held(await connection.execute_fetchall(sql.SQLITE_UPDATE, parameters))
                 return await self._commit_all(connection, batch, parameters, issued, windows)
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, SQLAlchemyError) as error:
             raise StoreAway(str(error)) from error
         except (sqlite3.DataError, sqlite3.IntegrityError) as error:
             raise BadBatch(str(error)) from error
@@ -165,10 +169,10 @@ class SqlitePlayback:
         return held
 
     async def states(self, persons: Sequence[int]) -> dict[int, RowState]:
-        connection = await self._connection()
         try:
+            connection = await self._connection()
             rows = await connection.execute_fetchall(sql.SQLITE_STATE, (msgspec.json.encode(persons).decode(),))
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, SQLAlchemyError) as error:
             raise StoreAway(str(error)) from error
         return {row[0]: RowState(*row[1:]) for row in rows}
 
@@ -181,8 +185,9 @@ class SqlitePlayback:
 class PostgresPlayback:
     """PostgreSQL: one fenced UPDATE from `unnest`; a fallback that skips locked rows."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, patience_s: float = PG_PATIENCE_S) -> None:
         self._db = db
+        self._patience_s = patience_s
         self._held: AsyncConnection | None = None
         self._raw: Any = None
         self._domain = ""
@@ -200,15 +205,16 @@ class PostgresPlayback:
 
     async def commit(self, batch: Batch, windows: Windows) -> dict[int, str | None]:
         try:
-            connection = await self._connection()
-            try:
-                return await self._commit(connection, sql.PG_UPDATE, batch, windows)
-            except (
-                asyncpg.LockNotAvailableError,
-                asyncpg.DeadlockDetectedError,
-                asyncpg.SerializationError,
-            ):
-                return await self._commit(connection, sql.PG_UPDATE_SKIP_LOCKED, batch, windows)
+            async with asyncio.timeout(self._patience_s):
+                connection = await self._connection()
+                try:
+                    return await self._commit(connection, sql.PG_UPDATE, batch, windows)
+                except (
+                    asyncpg.LockNotAvailableError,
+                    asyncpg.DeadlockDetectedError,
+                    asyncpg.SerializationError,
+                ):
+                    return await self._commit(connection, sql.PG_UPDATE_SKIP_LOCKED, batch, windows)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             raise BadBatch(str(error)) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
@@ -232,8 +238,9 @@ class PostgresPlayback:
 
     async def states(self, persons: Sequence[int]) -> dict[int, RowState]:
         try:
-            connection = await self._connection()
-            rows = await connection.fetch(sql.PG_STATE, list(persons))
+            async with asyncio.timeout(self._patience_s):
+                connection = await self._connection()
+                rows = await connection.fetch(sql.PG_STATE, list(persons))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
             await self.close()
             raise StoreAway(str(error)) from error
