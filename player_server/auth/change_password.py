@@ -98,7 +98,7 @@ async def _judge(
 
 async def _claim(conn: AsyncConnection, login: LearnerLogin, found: Row[Any]) -> bool:
     """Of two changes at the same time, and of a change and a log-out, only one goes through."""
-    locked = (await conn.execute(_secrets_of(login.person_id).with_for_update())).one()
+    locked = (await conn.execute(_secrets_of(login.person_id).with_for_update(key_share=True))).one()
     own = delete(login_session).where(login_session.c.token_hash == login.login_hash)
     return bool(locked == found) and (await conn.execute(own)).rowcount == 1
 

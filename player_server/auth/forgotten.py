@@ -51,7 +51,7 @@ async def reset_by_phone(
                 select(person.c.id, person.c.name, person.c.id_hash)
                 .join(phone, phone.c.person_id == person.c.id)
                 .where(phone.c.credential_hash == hash_token(credential or ""), phone.c.revoked_at.is_(None))
-                .with_for_update(of=person)
+                .with_for_update(of=person, key_share=True)
             )
         ).one_or_none()
         matches = (

@@ -65,7 +65,7 @@ async def log_in(
     by_password = await verify_password(secret, found.password_hash if found else None)
     async with services.db.write() as conn:
         # The secrets may have changed while they were verified; now the row is locked until the log-in stands.
-        current = (await conn.execute(_secrets_of(number_hash).with_for_update())).one_or_none()
+        current = (await conn.execute(_secrets_of(number_hash).with_for_update(key_share=True))).one_or_none()
         accounts = await accounts_of(conn, current.id if current else 0)
         result: LoggedIn | Refused
         former = None

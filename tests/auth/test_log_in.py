@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, insert, select, update
+import asyncio
+
+from sqlalchemy import func, insert, select, text, update
 
 from player_server.auth.log_in import LoggedIn, Refused, choose_account, list_accounts, log_in
 from player_server.auth.log_out import log_out
 from player_server.auth.login_sessions import Client, find_learner, find_staff, hash_token
 from player_server.auth.staff_log_in import log_in_staff
+from player_server.learning.findings import record_finding
 from player_server.learning.services import Services
+from player_server.learning.watch import lock_playback
 from player_server.storage.tables import learner, login_session, person, playback, staff
+from telemetry.findings import FindingKind
 from tests.support.identity import (
     BROWSER,
     OTHER_PASSWORD,
@@ -21,6 +26,7 @@ from tests.support.identity import (
     audit_rows,
     id_number,
 )
+from tests.support.processes import until
 
 
 async def enter(services: Services, number: str, secret: str, token: str | None = None) -> LoggedIn | Refused:
@@ -197,3 +203,24 @@ async def test_no_id_number_or_secret_stands_in_the_tables_in_the_clear(services
         text += str(await audit_rows(services))
     for secret in (someone.number, id_number(99), PASSWORD, someone.initial or "", "a wrong secret"):
         assert secret not in text
+
+
+async def test_a_log_in_that_waits_for_the_player_does_not_block_whoever_holds_it(services: Services) -> None:
+    """The player's row is locked, as when a phone is bound, and what is written there refers to the person."""
+    someone = await add_someone(services)
+    former = await entered(services, someone)
+    await play(services, someone.person_id, former.token)
+    async with services.db.write() as conn:
+        await lock_playback(conn, someone.person_id)
+        again = asyncio.create_task(enter(services, someone.number, PASSWORD, former.token))
+
+        async def waits() -> bool:
+            if services.db.kind == "sqlite":
+                return True
+            async with services.db.read() as looking:
+                query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                return bool(await looking.scalar(query))
+
+        await until(waits)
+        await record_finding(conn, FindingKind.PHONE_REUSED, source="test", person_id=someone.person_id, at=1)
+    assert isinstance(await again, LoggedIn)
