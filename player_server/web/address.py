@@ -39,8 +39,11 @@ def address_of(request: web.Request) -> str:
 
 
 def device_of(request: web.Request) -> str:
-    """The browser's own description of itself: a label, no evidence."""
-    return request.headers.get("User-Agent", "")[:LONGEST_DEVICE]
+    """The browser's own description of itself: a label, no evidence.
+
+    Some old phones write it in another encoding than UTF-8; what cannot be read so is shown as "?".
+    """
+    return request.headers.get("User-Agent", "")[:LONGEST_DEVICE].encode(errors="replace").decode()
 
 
 def is_own_origin(request: web.Request, origin: str) -> bool:

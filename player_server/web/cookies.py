@@ -88,7 +88,7 @@ def _name(request: web.Request, name: str) -> str:
 
 def _read(request: web.Request, name: str) -> str | None:
     value = request.cookies.get(_name(request, name))
-    return value if value and len(value) <= LONGEST_VALUE else None
+    return value if value and len(value) <= LONGEST_VALUE and value.isascii() else None
 
 
 def _set(request: web.Request, response: web.StreamResponse, name: str, value: str, *, max_age: int | None) -> None:

@@ -80,7 +80,7 @@ def _check_origin(request: web.Request) -> None:
 def _check_token(request: web.Request, token: str | None) -> None:
     bound_to = cookies.login_token(request) or cookies.visitor_token(request)
     right = None if bound_to is None else token_for(request, bound_to)
-    if right is None or token is None or not hmac.compare_digest(token.encode(), right.encode()):
+    if right is None or token is None or not hmac.compare_digest(token.encode(errors="replace"), right.encode()):
         _refuse(request)
 
 
