@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from telemetry.findings import Finding, FindingKind
 
-#: So many equal steps in a row are noted, and every so many again: ten minutes at the usual pace. In real Chromium
-#: even two in a row are rare (tests/journey/test_rhythm.py looks).
-NOTED_BEATS = 120
+#: So many equal steps in a row are noted, and every so many again: five minutes at the usual pace, so that a check
+#: now and then hides nothing. In real Chromium even two in a row are rare (tests/journey/test_rhythm.py looks).
+NOTED_BEATS = 60
 #: Steps that differ by less, in seconds, are equal: what adding decimal numbers loses, but no clock's jitter.
 SAME_STEP_S = 1e-6
 

@@ -105,8 +105,9 @@ def _count(
             reason = "rewatch"
     elif ahead <= allowance + rules.jitter_ms:
         earned = min(ahead, allowance)
-        if elapsed > rules.jitter_ms and not silence:
-            # The burst of held-up beats is over, so the old silence explains nothing any more.
+        if elapsed > rules.jitter_ms and not silence and earned == ahead:
+            # The burst of held-up beats is over and the server has caught up with the page, so the old silence
+            # explains nothing any more. As long as the server trails because of it, it does.
             gap = 0
     elif gap:
         # An honest player that was silent too long: the grace counts, the rest must be watched again.

@@ -42,9 +42,9 @@ SCALES: dict[FindingKind, Scale] = {
     FindingKind.REPLAY: Scale(review_count=5, serious_count=50),
     # A browser extension may change the rate; the page sets it back at once.
     FindingKind.IMPOSSIBLE_RATE: Scale(review_count=10),
-    # A browser that coarsens its clocks can look even, so this alone is never serious. 720 beats are an hour at the
-    # usual pace of one every five seconds.
-    FindingKind.METRONOME_BEATS: Scale(review_measure=720),
+    # A browser that coarsens its clocks can look even, so this alone is never serious. Twelve times five minutes of
+    # even beats are an hour of the day.
+    FindingKind.METRONOME_BEATS: Scale(review_count=12),
     FindingKind.LONG_DAY: Scale(review_measure=14 * HOUR_MS),
     # A second tab is the commonest accident there is.
     FindingKind.SECOND_PAGE: Scale(review_count=50),

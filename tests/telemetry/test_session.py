@@ -149,6 +149,20 @@ def test_beats_held_longer_than_the_grace_count_up_to_the_grace_without_a_findin
     assert sum(each.uncredited.seconds for each in player.outcomes if each.uncredited) == 15.0
 
 
+def test_as_long_as_the_server_trails_because_of_a_silence_the_silence_explains_a_rewind() -> None:
+    player = Player()
+    player.beat(0, 0)
+    player.beat(5, 5)
+    for after, position in ((17, 10), (0, 15), (0, 20), (0, 22), (5, 27)):
+        assert player.beat(after, position).rewound is None
+    # This one was faster on its way than the one before, by less than anybody can feel.
+    early = player.beat(4.97, 32)
+    assert early.rewound is not None and early.rewound.reason == "gap"
+    assert (early.findings, early.earned_ms) == ((), 4_970)
+    again = player.beat(5, early.rewound.to_ms / 1000 + 60)
+    assert [finding.kind for finding in again.findings] == [FindingKind.AHEAD_OF_FRONTIER]
+
+
 def test_one_beat_after_eight_hours_earns_the_grace_and_no_more() -> None:
     player = Player()
     player.beat(0, 0)
