@@ -37,6 +37,14 @@ class WatchRules:
         """The most that can ever be earned by one beat, in milliseconds of video."""
         return int(self.gap_grace_ms * self.max_rate)
 
+    @property
+    def leaving_ms(self) -> int:
+        """How long a newcomer waits for an answer while somebody plays: that page may be leaving just now.
+
+        After a reload the old page's `bye` and the new page's `hello` are only some 100 ms apart.
+        """
+        return self.lock_ttl_ms // 20
+
 
 def watched_from_ms(duration_ms: int) -> int:
     """The frontier, in milliseconds, from which a video of this duration is watched."""

@@ -46,6 +46,8 @@ HUB = web.AppKey("hub", Hub)
 HELLO_S = 10.0
 #: Pings keep proxies (many close after 60 s of silence) and phones awake.
 PING_S = 20.0
+#: So often the player is asked for before a newcomer is told that somebody plays (see WatchRules.leaving_ms).
+LEAVING_LOOKS = 5
 #: After this many messages in a row that are none, the client is not one of ours.
 MOST_BAD = 100
 
@@ -73,7 +75,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     ws = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         heartbeat=PING_S,
-        max_msg_size=MAX_FRAME_BYTES,
+        max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp refuses a message of exactly this size.
         compress=False,
         timeout=2.0,
     )
@@ -155,12 +157,17 @@ class _Socket:
             if not isinstance(message, Hello):
                 await self.connection.send(Error("no_hello", "Say hello first.", False))
                 continue
+            rules = self.hub.watching.rules
             answer = await self._say_hello(message)
+            for _ in range(0 if noted else LEAVING_LOOKS):
+                if not isinstance(answer, Occupied):
+                    break
+                await asyncio.sleep(rules.leaving_ms / 1000 / LEAVING_LOOKS)
+                answer = await self._say_hello(message)
             if isinstance(answer, Opened):
                 return await self._welcome(answer)
             if not isinstance(answer, Occupied):
                 return None
-            rules = self.hub.watching.rules
             refuse = rules.second_page == "refuse"
             await self.connection.send(Busy(answer.since_s, answer.device, "refuse" if refuse else "ask"))
             if not noted:

@@ -60,6 +60,19 @@ async def test_the_last_second_makes_the_video_watched_and_opens_the_quiz(stage:
     assert progress is not None and progress.watched and not progress.credited
 
 
+@pytest.mark.parametrize("parts", [{"watch": {"lock_ttl_s": 60.0}}])
+async def test_a_reload_is_no_second_page_although_its_hello_overtakes_the_bye(stage: Stage) -> None:
+    old = await stage.playing()
+    await old.acked(0, event="play")
+    new = await stage.page()
+    await new.send(type="hello", video=new.video_id, session=None, takeover=False)
+    await asyncio.sleep(0.1)
+    await old.send(type="bye")
+    assert (await new.receive())["type"] == "welcome"
+    async with stage.services.db.read() as conn:
+        assert list(await conn.scalars(select(finding.c.kind))) == []
+
+
 async def test_a_second_page_is_told_that_one_plays_and_can_take_over(stage: Stage) -> None:
     first = await stage.playing()
     await first.acked(0, event="play")
