@@ -65,6 +65,7 @@ class Arena:
     servers: list[ChildProcess]
     clock: Clock | None = None
     http: aiohttp.ClientSession = field(init=False)
+    importing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def services(self) -> Services:
@@ -100,13 +101,18 @@ class Arena:
             await add_quiz(self.services, video_id)
         return lessons
 
-    async def clip_course(self, folder: Path, *durations_s: float, quiz: bool = False) -> Lessons:
-        """A course folder with real clips, imported as an institution would: for cases with a browser."""
+    async def clip_course(
+        self, folder: Path, *durations_s: float, quiz: bool = False, sound_s: float | None = None
+    ) -> Lessons:
+        """A course folder with real clips, imported as an institution would: for cases with a browser.
+
+        `sound_s` is the length of the sound where it is not that of the picture.
+        """
         videos: list[dict[str, Any]] = []
         for number, duration in enumerate(durations_s, 1):
             path = folder / f"{number}.mp4"
             shade = 16 + next(_numbers) % 200
-            await asyncio.to_thread(make_clip, path, picture_s=duration, sound_s=duration, shade=shade)
+            await asyncio.to_thread(make_clip, path, picture_s=duration, sound_s=sound_s or duration, shade=shade)
             videos.append({"file": path.name, "title": f"第{number}讲", "hours": 0.01, "quiz": "none"})
         tree = {
             "title": f"红队 {next(_numbers)}",
@@ -115,11 +121,12 @@ class Arena:
             "videos": videos,
         }
         (folder / "course.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
-        await self.product.import_course(folder)
-        if quiz:
-            for video_id in self.product.video_ids:
-                await add_quiz(self.services, video_id)
-        return Lessons(self.product.course_id, self.product.video_ids)
+        async with self.importing:  # The product object remembers only the course that came last.
+            await self.product.import_course(folder)
+            lessons = Lessons(self.product.course_id, self.product.video_ids)
+        for video_id in lessons.video_ids if quiz else ():
+            await add_quiz(self.services, video_id)
+        return lessons
 
     async def until_ready(self, url: str) -> None:
         """Wait until the node at this address serves."""

@@ -13,7 +13,6 @@ import segno
 from sqlalchemy import select, update
 
 from player_server.auth.identity import id_columns
-from player_server.auth.passwords import hash_password
 from player_server.learning.challenge_tokens import code_for, read_code
 from player_server.learning.challenges import current_code, link_of
 from player_server.policy.id_number import check_character
@@ -87,13 +86,13 @@ async def enrol_phone(learner: Learner, *, node: int = 0) -> Phone:
     return phone
 
 
-async def put_on_roster(learner: Learner, password: str | None = None) -> str:
-    """Give the person a real ID number (and a chosen password); returns the number."""
+async def put_on_roster(learner: Learner, password_hash: str | None = None) -> str:
+    """Give the person a real ID number (and a password that was chosen before); returns the number."""
     order = next(_numbers)
     body = f"3201021980{order // 1000 % 12 + 1:02d}01{order % 1000:03d}"
     number = body + check_character(body)
     services = learner.arena.services
-    secret = {"password_hash": await hash_password(password)} if password else {}
+    secret = {"password_hash": password_hash} if password_hash else {}
     async with services.db.write() as conn:
         row = {**id_columns(services.keys, number), **secret, "name": NAME}
         await conn.execute(update(person).where(person.c.id == learner.person_id).values(**row))

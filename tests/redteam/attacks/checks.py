@@ -178,8 +178,10 @@ async def _dodged(game: Game, name: str, how: Dodge) -> None:
         await phone.open(await scan(learner, fresh or notice))
         game.check(f"{name}: the new one can be answered", await phone.confirm() == "confirmed")
     game.check(f"{name}: it goes on", await page.until("resume", after=again))
+    going_on = game.arena.now()
     watched = await page.watch(5, every=1.0)
-    await game.credit(learner, frozen + watched, least=frozen + watched - 1.5, who=name)
+    most = frozen + game.arena.now() - going_on
+    await game.credit(learner, most, least=frozen + watched - 1.5, who=name)
 
 
 def _same(game: Game, name: str, shown: list[Message], notice: Message, began: float, issued: Stored) -> None:
