@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,10 @@ class Connection:
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self._ws = ws
         self._transport = transport
+        line = transport.get_extra_info("socket")
+        if line is not None:
+            # Without this the kernel takes some four megabytes for a client that does not read.
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
         self._code: Close | None = None
         self._reader: asyncio.Task[None] | None = None
         self._done = asyncio.Event()

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from player_server.storage.tables import login_session
-from telemetry.messages import SUBPROTOCOL, Close
+from telemetry.messages import MAX_FRAME_BYTES, SUBPROTOCOL, Close
 from tests.gateway.conftest import Stage
 from tests.support.processes import until
 from tests.support.watch_client import WatchClient, log_in, ticket_for
@@ -63,3 +63,12 @@ async def test_a_ticket_opens_nothing_in_a_browser_with_another_log_in(stage: St
             stage.node.url, ticket, stage.video_id, additional_headers={"Cookie": "xueshi=somebody-else"}
         )
     assert refused.value.response.status_code == 401
+
+
+async def test_a_frame_of_64_kib_is_taken_and_one_byte_more_is_not(stage: Stage) -> None:
+    page = await stage.playing()
+    text = '{"type":"beat","seq":1,"position":0,"playing":true,"more":"'
+    await page.socket.send(text + "x" * (MAX_FRAME_BYTES - len(text) - 2) + '"}')
+    assert (await page.until("ack"))["seq"] == 1
+    await page.socket.send(text + "x" * (MAX_FRAME_BYTES - len(text) - 1) + '"}')
+    assert await page.close_code() == 1009

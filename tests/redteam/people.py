@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Origin, Subprotocol
 
 from player_server.auth.login_sessions import Client, hash_token, open_login
 from player_server.storage.clock import wall_ms
@@ -187,13 +188,11 @@ class Page:
             await self.socket.close()
         await self.until_closed()
 
-    async def watch(
-        self, seconds: float | None = None, *, start: float | None = None, every: float = 5.0
-    ) -> float:
+    async def watch(self, seconds: float | None = None, *, start: float | None = None, every: float = 5.0) -> float:
         """Watch as an honest page does, for so many seconds of the servers' clock; returns how long it really was.
 
-        None: until cancelled. Ends with a pause. Goes back when it is told to; stops early when the socket closes or
-        a check comes.
+        None: until cancelled. Ends with a pause. Goes back when it is told to; stops early when the socket closes
+        or a check comes.
         """
         clock, position = self.arena.now, self.frontier if start is None else start
         await self.acked(position, event="play")
@@ -284,21 +283,24 @@ class Learner:
         ticket = await self.ticket(video, node=node, video_id=video_id)
         return await self.redeem(ticket, video_id or self.lessons.video_ids[video], node=node)
 
-    async def redeem(self, ticket: str, video_id: int, *, node: int = 0, origin: str | None = None) -> Page:
-        """Open a socket with this ticket. Raises Refused if the handshake is."""
+    async def redeem(
+        self, ticket: str, video_id: int, *, node: int = 0, origin: str | None = None, cookie: str = ""
+    ) -> Page:
+        """Open a socket with this ticket; `origin` "" sends none. Raises Refused if the handshake is."""
         address = self.arena.nodes[node % len(self.arena.nodes)]
         try:
             socket = await connect(
                 f"{address.replace('http', 'ws', 1)}/ws/watch?ticket={ticket}",
-                origin=origin or address,  # type: ignore[arg-type]  # A plain string is one.
-                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # As above.
+                origin=Origin(address if origin is None else origin) if origin != "" else None,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                additional_headers={"Cookie": f"xueshi={cookie}"} if cookie else None,
                 proxy=None,
                 compression=None,
                 open_timeout=ANSWER_S,
                 ping_interval=None,
                 max_queue=None,
             )
-        except InvalidHandshake as error:
+        except (InvalidHandshake, OSError) as error:
             raise Refused(getattr(getattr(error, "response", None), "status_code", 0)) from None
         page = Page(socket, video_id, self.arena)
         self.pages.append(page)
