@@ -57,10 +57,18 @@ def words(html: str) -> str:
 async def add(
     services: Services, pupil: school.Pupil, video_id: int, number: int, start: int, minutes: int, reason: str
 ) -> None:
+    begin, length = (number - 1) * 10 * MINUTE_MS, minutes * MINUTE_MS
     row = SegmentRow(
-        *("s", number, pupil.learner_id, video_id, 1),
-        *((number - 1) * 10 * MINUTE_MS, (number - 1) * 10 * MINUTE_MS + minutes * MINUTE_MS),
-        *(start, start + minutes * MINUTE_MS, reason),
+        session_id="s",
+        number=number,
+        learner_id=pupil.learner_id,
+        video_id=video_id,
+        round=1,
+        from_ms=begin,
+        to_ms=begin + length,
+        started_at=start,
+        ended_at=start + length,
+        reason=reason,
     )
     async with services.db.write() as conn:
         await add_segment(conn, row)
