@@ -106,6 +106,7 @@ class Workshop:
     def __init__(self, folder: Path, mutants: Iterable[Mutant]) -> None:
         self._folder = folder
         self._clean = folder / "clean"
+        self._clean.mkdir(parents=True)
         copy_sources(self._clean)
         self._pythons: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
         for _ in range(AT_ONCE):

@@ -113,11 +113,12 @@ async def test_guesses_at_the_door_are_slowed_down_and_then_turned_away(
 ) -> None:
     someone = await add_someone(services)
     account = account_key(services, someone.number)
-    for _ in range(FREE_PAIR):
+    # So many that the wait cannot be taken for a slow machine.
+    for _ in range(FREE_PAIR + 2):
         await count_attempt(services, "log_in", account, "127.0.0.1")
     began = time.monotonic()
     assert (await visitor.log_in(someone, OTHER_PASSWORD)).status == 422
-    assert time.monotonic() - began >= FIRST_MS / 1000
+    assert time.monotonic() - began >= 4 * FIRST_MS / 1000
     while not (await count_attempt(services, "log_in", account, "127.0.0.1")).full:
         pass
     answer = await visitor.log_in(someone)
