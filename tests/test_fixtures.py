@@ -3,10 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 import redis.asyncio
 import uvloop
 from playwright.async_api import Browser
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.postgres import PostgresServer
@@ -37,6 +39,24 @@ async def test_each_test_gets_an_empty_database_that_keeps_chinese(database_url:
             assert (await connection.execute(text("SELECT words FROM note"))).scalars().all() == ["安全生产"]
     finally:
         await engine.dispose()
+
+
+async def test_a_database_is_emptied_although_a_client_holds_on_to_it(postgres: PostgresServer) -> None:
+    name = postgres.create_database()
+    things = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    schemas = postgres.execute("SELECT nspname FROM pg_namespace ORDER BY 1", name)
+    postgres.execute("CREATE TABLE note (id SERIAL PRIMARY KEY)", name)
+    engine = create_async_engine(postgres.url(name))
+    async with engine.connect() as connection:
+        await connection.execute(text("LOCK TABLE note"))
+        postgres.empty_database(name)
+        with pytest.raises(DBAPIError):
+            await connection.execute(text("INSERT INTO note DEFAULT VALUES"))
+        await connection.invalidate()
+    await engine.dispose()
+    assert postgres.execute(things, name) == "0"
+    assert postgres.execute("SELECT nspname FROM pg_namespace ORDER BY 1", name) == schemas
+    postgres.drop_database(name)
 
 
 def test_a_committed_row_survives_a_crash_of_postgres() -> None:
