@@ -74,6 +74,11 @@ class Screen:
         self.page = page
         self._tasks = [asyncio.create_task(self._beats()), asyncio.create_task(self._listen())]
 
+    @property
+    def is_off(self) -> bool:
+        """It listens no more: its socket broke, or something was wrong, which `off` raises."""
+        return self._tasks[1].done()
+
     async def off(self) -> None:
         """Take in what still arrives after the socket broke."""
         beats, listening = self._tasks
@@ -197,7 +202,8 @@ async def come_back(scene: Scene, screen: Screen, row: Any) -> float:
     heard, first = screen.heard, page.seq + 1
     screen.on(page)
     gap = time.monotonic() - heard
-    await until(lambda: screen.heard > heard)
+    await until(lambda: screen.heard > heard or screen.is_off)
+    assert not screen.is_off, await screen.off()
     counted = next(each["frontier"] for each in page.inbox if each["type"] == "ack" and each["seq"] >= first)
     # What is within the grace counts, whatever was unknown before.
     assert counted - before / 1000 >= min(gap, GRACE_S) - PER_RESTART_S
