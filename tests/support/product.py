@@ -127,8 +127,7 @@ class Product:
         return make_client_token(self.exam_key, EXAM_CLIENT)
 
     async def stop(self) -> None:
-        for child in self.children:
-            await child.stop()
+        await asyncio.gather(*(child.stop() for child in self.children))
 
 
 @asynccontextmanager
