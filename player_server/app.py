@@ -14,6 +14,7 @@ from aiohttp import web
 from player_server.config import Settings
 from player_server.gateway.hub import Hub
 from player_server.gateway.socket import HUB
+from player_server.learning.programmes import load_programmes
 from player_server.learning.services import Services
 from player_server.learning.watch import Watching
 from player_server.observe import log
@@ -38,6 +39,7 @@ LARGEST_BODY = 256 * 1024
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """The stores of these settings, migrated and ready; closed at the end of the block."""
+    programmes = load_programmes(settings.programmes_folder)
     db = Database(settings.database_url)
     client = _redis(settings)
     try:
@@ -49,6 +51,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             clock=await open_clock(db),
             keys=load_keys(settings.keys_folder),
             hints=Hints(client),
+            programmes=programmes,
         )
     finally:
         await client.aclose()

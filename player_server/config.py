@@ -40,6 +40,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database_url: str | None = None
     redis_url: str | None = None
     keys_folder: str | None = None
+    programmes_folder: str | None = None
 
 
 class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +118,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def keys_folder(self) -> Path:
         return PROJECT / self.data.keys_folder if self.data.keys_folder else self.folder / "keys"
+
+    @property
+    def programmes_folder(self) -> Path | None:
+        """None: the programmes that come with the product."""
+        return PROJECT / self.data.programmes_folder if self.data.programmes_folder else None
 
     @property
     def database_url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -22,19 +23,23 @@ from player_server.learning.course_import import import_course
 from player_server.learning.people import create_learner, enrol
 from player_server.learning.services import Services
 from player_server.policy.id_number import check_character
+from player_server.policy.periods import china_day
 from player_server.storage.clock import wall_ms
 from player_server.storage.tables import institution, person, service_client, staff
 from player_server.storage.upsert import insert
 
 COURSE = Path(__file__).parent / "course"
 INSTITUTION = "示例培训中心"
-PROGRAMME = "jiangsu-constructor-2"
+PROGRAMME = "demo"
 CLASS = "2026 年第 1 期"
 STAFF = "demo-staff"
 EXAM_CLIENT = "exam-demo"
 ACCOUNTS_FILE = "demo-accounts.txt"
 KEY_FILE = "exam-client.pem"
 DEADLINE_DAYS = 60
+#: As in the demo programme: everything is due this long before the certificate expires.
+DUE_BEFORE_EXPIRY_DAYS = 30
+CERTIFICATE_DAYS = 3 * 365
 
 _DAY_MS = 86_400_000
 _CHINA_MS = 8 * 3_600_000
@@ -163,6 +168,8 @@ async def _learners(
     now = (await services.clock.read(conn)).ms
     # The last minute of that day in China.
     deadline = ((now + _CHINA_MS) // _DAY_MS + DEADLINE_DAYS + 1) * _DAY_MS - _CHINA_MS - 60_000
+    expiry_date = china_day(deadline) + timedelta(days=DUE_BEFORE_EXPIRY_DAYS)
+    issue_date = expiry_date - timedelta(days=CERTIFICATE_DAYS)
     learners = []
     # Name, the ID number's first 17 digits, index of the chosen password or None, hours in class missing.
     for name, body, chosen, offline_missing in (
@@ -179,6 +186,8 @@ async def _learners(
             programme=PROGRAMME,
             course_ids=[course_id],
             deadline=deadline,
+            issue_date=issue_date,
+            expiry_date=expiry_date,
             offline_missing=offline_missing,
         )
         secret = new.initial_secret or ""

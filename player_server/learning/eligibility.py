@@ -1,6 +1,8 @@
 """The answer for the exam service: has this learner all the hours, and what is missing?
 
-First cut: a course is complete when each of its videos gave its hours. The rules of programmes come later.
+Two answers stand side by side. A course is complete when each of its videos gave its hours; `complete` speaks of
+courses only. `programmes` has the rules of each enrolment whose programme can be judged, and those are what decides
+where a certificate is at stake.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from sqlalchemy import select
 
 from player_server.auth.service_tokens import ServiceClient
 from player_server.learning.enrolments import LearnerCourse, courses_of
+from player_server.learning.programme_hours import ProgrammeHours, programme_hours
 from player_server.learning.services import Services
 from player_server.storage import audit
 from player_server.storage.tables import learner
@@ -23,6 +26,7 @@ class Eligibility:
     learner_id: int
     complete: bool
     courses: tuple[LearnerCourse, ...]
+    programmes: tuple[ProgrammeHours, ...]
     as_of: int
 
 
@@ -42,7 +46,8 @@ async def eligibility(
         if learner_id is not None and await conn.scalar(query) is not None:
             courses = tuple(await courses_of(conn, [learner_id]))
             complete = bool(courses) and all(each.complete for each in courses)
-            found = Eligibility(learner_id, complete, courses, now)
+            programmes = tuple(await programme_hours(conn, services.programmes, [learner_id], now))
+            found = Eligibility(learner_id, complete, courses, programmes, now)
     async with services.db.write() as conn:
         await audit.record(
             conn,

@@ -1,4 +1,4 @@
-"""A learner's hours: every ledger entry, and what the courses still ask for."""
+"""A learner's hours: every ledger entry, and what the programmes and the courses still ask for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from player_server.learning.enrolments import LearnerCourse, courses_of
+from player_server.learning.programme_hours import ProgrammeHours, programme_hours
 from player_server.learning.services import Services
+from player_server.storage.clock import wall_ms
 from player_server.storage.tables import course, ledger_entry, video
 
 
@@ -27,9 +29,13 @@ class HoursEntry:
 
 @dataclass(frozen=True, slots=True)
 class MyHours:
-    """Entries newest first; courses with earned and required hours; the sum of all entries in hundredths."""
+    """Entries newest first; courses with earned and required hours; the sum of all entries in hundredths.
+
+    `programmes`: the enrolments that can be judged by their programme's rules today.
+    """
 
     entries: tuple[HoursEntry, ...]
+    programmes: tuple[ProgrammeHours, ...]
     courses: tuple[LearnerCourse, ...]
     total: int
 
@@ -55,5 +61,6 @@ async def my_hours(services: Services, learner_id: int) -> MyHours:
     )
     async with services.db.read() as conn:
         entries = tuple(HoursEntry(**row) for row in (await conn.execute(query)).mappings())
+        programmes = tuple(await programme_hours(conn, services.programmes, [learner_id], wall_ms()))
         courses = tuple(await courses_of(conn, [learner_id]))
-    return MyHours(entries, courses, sum(entry.hours for entry in entries))
+    return MyHours(entries, programmes, courses, sum(entry.hours for entry in entries))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,6 +44,14 @@ class AlreadyLearner(Exception):
 
 class UnknownCourse(Exception):
     """A course that the institution does not have."""
+
+
+class ImpossibleDates(Exception):
+    """A certificate that expires before it was issued, or has a year that is a typing error."""
+
+
+#: Years that a certificate's dates may have: anything else is a slip, and programmes count years from them.
+CERTIFICATE_YEARS = range(1980, 2101)
 
 
 async def create_learner(
@@ -93,12 +102,19 @@ async def enrol(
     programme: str,
     course_ids: Sequence[int],
     deadline: int | None,
+    issue_date: date | None = None,
+    expiry_date: date | None = None,
     offline_missing: bool = False,
 ) -> int:
     """Enrol a learner for courses of the learner's own institution until `deadline` (UTC ms); returns the id.
 
-    Raises UnknownCourse, alike for foreign and for absent ones.
+    `issue_date` and `expiry_date` (its last day) are the certificate's. Raises UnknownCourse, alike for foreign and
+    for absent ones, and ImpossibleDates.
     """
+    if any(each.year not in CERTIFICATE_YEARS for each in (issue_date, expiry_date) if each is not None):
+        raise ImpossibleDates
+    if issue_date is not None and expiry_date is not None and expiry_date < issue_date:
+        raise ImpossibleDates
     wanted = set(course_ids)
     own = await conn.scalars(
         select(course.c.id)
@@ -112,6 +128,8 @@ async def enrol(
         .values(
             learner_id=learner_id,
             programme=programme,
+            issue_date=issue_date,
+            expiry_date=expiry_date,
             deadline=deadline,
             offline_missing=offline_missing,
             created_at=(await services.clock.read(conn)).ms,

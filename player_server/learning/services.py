@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from player_server.config import Settings
+from player_server.learning.programmes import Programmes
 from player_server.storage.clock import StoreClock
 from player_server.storage.database import Database
 from player_server.storage.hints import Hints
@@ -21,3 +22,4 @@ class Services:
     clock: StoreClock
     keys: Keys
     hints: Hints
+    programmes: Programmes

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -165,6 +166,8 @@ enrolment = Table(
     _id(),
     _ref("learner_id", "learner.id"),
     Column("programme", Text, nullable=False),
+    Column("issue_date", Date),  # the certificate's, a calendar day in China
+    Column("expiry_date", Date),  # its last day
     Column("deadline", Ms),
     Column("offline_missing", Boolean, nullable=False, server_default=text("false")),  # the player may not open yet
     Column("withdrawn_at", Ms),

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import jwt
@@ -20,6 +21,7 @@ from sqlalchemy import insert, select, update
 from player_server.api import eligibility
 from player_server.auth.service_tokens import TYPE, make_client_token
 from player_server.learning.services import Services
+from player_server.policy.periods import china_day
 from player_server.storage.tables import audit, service_client
 from tests.support import school
 from tests.support.doors import browser_of, open_doors
@@ -116,6 +118,61 @@ async def test_a_learner_without_courses_is_not_complete(exam: Exam) -> None:
     idle = await school.add_learner(exam.services, exam.at, name="李娜")
     status, answer = await exam.ask(make_client_token(exam.pem, "exam"), idle.learner_id)
     assert (status, answer["complete"], answer["courses"]) == (200, False, [])
+
+
+async def test_the_rules_of_a_programme_are_added_when_the_certificate_s_dates_are_known(exam: Exam) -> None:
+    today = china_day(time.time_ns() // 1_000_000)
+    expiry = today + timedelta(days=90)
+    enrolment_id = await school.add_enrolment(
+        exam.services,
+        exam.pupil.learner_id,
+        exam.lessons.course_id,
+        programme="demo",
+        issue_date=today - timedelta(days=365),
+        expiry_date=expiry,
+    )
+    entry_id = await school.add_entry(
+        exam.services,
+        exam.pupil.learner_id,
+        exam.lessons,
+        exam.lessons.video_ids[0],
+        100,
+        institution_id=exam.at,
+        occurred_at=time.time_ns() // 1_000_000,
+    )
+    status, answer = await exam.ask(make_client_token(exam.pem, "exam"))
+    assert (status, answer["complete"]) == (200, False)
+    assert answer["programmes"] == [
+        {
+            "enrolment": enrolment_id,
+            "programme": "demo",
+            "name": {"zh": "演示培训项目", "en": "Demo programme"},
+            "rule_version": exam.services.programmes["demo"].version,
+            "exam": False,
+            "complete": False,
+            "standing": "open",
+            "deadline": (expiry - timedelta(days=30)).isoformat(),
+            "days_left": 60,
+        }
+    ]
+    assert answer["rules"] == [
+        {
+            "enrolment": enrolment_id,
+            "programme": "demo",
+            "rule": "online",
+            "name": {"zh": "网络学习", "en": "Online study"},
+            "gate": "exam",
+            "label": "",
+            "begins": (today - timedelta(days=365)).isoformat(),
+            "ends": expiry.isoformat(),
+            "last_day": expiry.isoformat(),
+            "state": "open",
+            "required_hours": "3.00",
+            "counted_hours": "1.00",
+            "missing_hours": "2.00",
+            "entries": [{"entry": entry_id, "hours": "1.00"}],
+        }
+    ]
 
 
 async def test_foreign_and_absent_learners_get_the_same_answer(exam: Exam) -> None:

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -14,8 +15,10 @@ from player_server.auth.service_tokens import make_client_token, verify_client
 from player_server.config import load
 from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
 from player_server.learning.enrolments import Refusal, WatchRight, may_watch, my_courses
+from player_server.learning.hours import my_hours
 from player_server.learning.services import Services
 from player_server.policy.id_number import check_id_number
+from player_server.policy.periods import china_day
 from player_server.storage.tables import metadata, person, staff
 from tests.support.services import close_services, make_services
 
@@ -78,6 +81,22 @@ async def test_two_learners_may_watch_and_one_waits_for_the_hours_in_class(servi
         assert 59 < (course.deadline - now) / 86_400_000 < 62
     assert isinstance(answers[0], WatchRight) and isinstance(answers[1], WatchRight)
     assert answers[2] is Refusal.OFFLINE_MISSING
+
+
+async def test_the_demo_programme_asks_for_the_hours_of_the_demo_course_until_its_deadline(
+    services: Services,
+) -> None:
+    demo = await load_demo(services)
+    for each in demo.learners:
+        mine = await my_hours(services, each.learner_id)
+        (course,), (judged,) = mine.courses, mine.programmes
+        (rule,) = judged.evaluation.rules
+        assert rule.required == course.required
+        assert course.deadline is not None
+        assert judged.evaluation.deadline == china_day(course.deadline)
+        finish = judged.programme.programme.finish
+        assert finish is not None and rule.ends is not None
+        assert rule.ends - judged.evaluation.deadline == timedelta(days=finish.days_before_expiry)
 
 
 async def test_secrets_are_readable_by_their_owner_only(services: Services) -> None:

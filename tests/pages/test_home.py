@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from player_server.learning.services import Services
 from player_server.pages import course, home, hours, media, player
+from player_server.policy.periods import china_day
 from player_server.storage.clock import wall_ms
 from tests.support import school
 from tests.support.doors import browser_of, open_doors
@@ -179,3 +181,35 @@ async def test_hours_list_entries_with_their_reversal(services: Services, server
     _, html = await read(services, server, pupil, "/hours")
     assert "+1<" in html and "-1<" in html and "冲销" in html and "网络学习" in html
     assert ">1970-01-01<" in html and ">08:00<" in html  # China's time, whatever the server's zone is.
+
+
+async def test_hours_show_each_rule_of_the_programme_and_what_is_missing(
+    services: Services, server: TestServer
+) -> None:
+    at = await school.add_institution(services, "示例")
+    pupil, lessons = await school.add_learner(services, at), await school.add_course(services, at)
+    today = china_day(wall_ms())
+    dates = {"issue_date": today - timedelta(days=400), "expiry_date": today + timedelta(days=30)}
+    await school.add_enrolment(services, pupil.learner_id, lessons.course_id, **dates)  # type: ignore[arg-type]
+    await school.add_entry(
+        services,
+        pupil.learner_id,
+        lessons,
+        lessons.video_ids[0],
+        150,
+        institution_id=at,
+        occurred_at=wall_ms(),
+    )
+    _, html = await read(services, server, pupil, "/hours")
+    assert "江苏省二级建造师继续教育" in html and "今天截止" in html
+    assert "0 / 16" in html and "1.5 / 40" in html and "0 / 60" in html
+    assert f"还差 38.5 学时，最迟 {dates['expiry_date']}" in html
+    assert html.count("考试前须修满") == 2 and html.count("考试后也可修满") == 2
+
+
+async def test_hours_without_certificate_dates_show_courses_only(services: Services, server: TestServer) -> None:
+    at = await school.add_institution(services, "示例")
+    pupil, lessons = await school.add_learner(services, at), await school.add_course(services, at)
+    await school.add_enrolment(services, pupil.learner_id, lessons.course_id)
+    _, html = await read(services, server, pupil, "/hours")
+    assert "江苏省二级建造师" not in html and "0 / 1.5" in html

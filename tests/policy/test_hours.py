@@ -149,6 +149,17 @@ def test_only_years_that_end_before_the_certificate_are_asked_for() -> None:
     assert list(rows(evaluate([], three_years, MOHURD, date(2023, 3, 10)), "year")) == ["2021", "2022"]
 
 
+def test_where_no_year_can_be_asked_for_nothing_is_complete() -> None:
+    short = replace(STAFF, expires_on=date(2022, 3, 8))
+    found = evaluate([entry(64, date(2021, 7, 1))], short, MOHURD, date(2021, 8, 1))
+    assert (found.rules, found.exam, found.complete) == ((), False, False)
+
+
+def test_on_its_last_day_a_year_is_still_open() -> None:
+    for today, state in ((date(2022, 3, 9), RuleState.OPEN), (date(2022, 3, 10), RuleState.LOST)):
+        assert rows(evaluate([], STAFF, PLAIN_YEARS, today), "year")["2021"].state is state
+
+
 def test_an_instant_is_put_on_its_day_in_china_whatever_the_sign() -> None:
     assert china_day(0) == date(1970, 1, 1)
     assert china_day(-8 * 3_600_000 - 1) == date(1969, 12, 31)
@@ -168,6 +179,13 @@ def test_what_2021_lacks_is_made_up_in_2022_and_the_entry_is_split() -> None:
     assert found.exam and found.complete
 
 
+def test_of_two_entries_of_one_day_the_earlier_written_one_is_split() -> None:
+    entries = [entry(20, date(2021, 7, 1)), entry(22, date(2022, 7, 1)), entry(22, date(2022, 7, 1))]
+    for listed in itertools.permutations(entries):
+        parts = rows(evaluate(listed, STAFF, MOHURD, date(2022, 12, 1)), "year")["2021"].entries
+        assert [each.entry_id for each in parts] == [entries[0].id, entries[1].id]
+
+
 def test_made_up_hours_are_missing_in_their_own_year() -> None:
     found = evaluate([entry(20, date(2021, 7, 1)), entry(32, date(2022, 7, 1))], STAFF, MOHURD, date(2022, 12, 1))
     assert rows(found, "year")["2022"].missing == 1200
@@ -184,6 +202,14 @@ def test_a_year_can_be_made_up_until_the_end_of_the_next_one_and_not_later() -> 
     nothing = [entries[0], entry(44, make_up + timedelta(days=1))]
     lost = rows(evaluate(nothing, STAFF, MOHURD, date(2023, 5, 1)), "year")["2021"]
     assert (lost.state, lost.missing) == (RuleState.LOST, 1200)
+
+
+def test_nothing_is_made_up_after_the_certificate_expired() -> None:
+    expires = date(2023, 1, 31)
+    mid_year = replace(STAFF, expires_on=expires)
+    for day, met in ((expires, True), (expires + timedelta(days=1), False)):
+        year = row(evaluate([entry(32, day)], mid_year, MOHURD, date(2023, 3, 1)), "year")
+        assert (year.label, year.last_day, year.met) == ("2021", expires, met)
 
 
 def test_a_year_that_is_lost_takes_nothing_away_from_the_next() -> None:
@@ -364,6 +390,8 @@ def test_a_deadline_of_the_enrolment_goes_before_the_programme_s() -> None:
     assert (found.deadline, found.days_left, found.standing) == (date(2025, 5, 20), 10, Standing.WARN)
     plain = evaluate([], replace(STAFF, deadline=date(2021, 5, 1)), MOHURD, date(2021, 5, 2))
     assert (plain.standing, plain.days_left) == (Standing.LATE, -1)
+    on_the_day = evaluate([], replace(STAFF, deadline=date(2021, 5, 1)), MOHURD, date(2021, 5, 1))
+    assert (on_the_day.standing, on_the_day.days_left) == (Standing.OPEN, 0)
 
 
 def test_an_enrolment_without_the_dates_that_its_programme_needs_is_not_judged() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,7 +92,12 @@ async def add_media(services: Services, *, duration_ms: int = DURATION_MS, sha: 
 
 
 async def add_course(
-    services: Services, institution_id: int, title: str = "安全生产", *, hours: tuple[int, ...] = (100, 50)
+    services: Services,
+    institution_id: int,
+    title: str = "安全生产",
+    *,
+    specialty: str = "建筑工程",
+    hours: tuple[int, ...] = (100, 50),
 ) -> Lessons:
     """A course of one video for each of `hours` (hundredths), each of DURATION_MS, the last one without a quiz."""
     course_id = await _add(
@@ -99,7 +105,7 @@ async def add_course(
         course,
         institution_id=institution_id,
         title=title,
-        specialty="建筑工程",
+        specialty=specialty,
         subject="professional",
         created_at=wall_ms(),
     )
@@ -127,6 +133,9 @@ async def add_enrolment(
     services: Services,
     learner_id: int,
     *course_ids: int,
+    programme: str = "jiangsu-constructor-2",
+    issue_date: date | None = None,
+    expiry_date: date | None = None,
     deadline: int | None = None,
     offline_missing: bool = False,
     withdrawn_at: int | None = None,
@@ -135,7 +144,9 @@ async def add_enrolment(
         services,
         enrolment,
         learner_id=learner_id,
-        programme="jiangsu-constructor-2",
+        programme=programme,
+        issue_date=issue_date,
+        expiry_date=expiry_date,
         deadline=deadline,
         offline_missing=offline_missing,
         withdrawn_at=withdrawn_at,
@@ -210,6 +221,9 @@ async def add_entry(
     round: int = 1,
     entry_type: str = "credit",
     occurred_at: int = 1_000,
+    kind: str = "online",
+    subject: str = "professional",
+    reverses: int | None = None,
 ) -> int:
     return await _add(
         services,
@@ -218,11 +232,12 @@ async def add_entry(
         institution_id=institution_id,
         course_id=lessons.course_id,
         video_id=video_id,
-        kind="online",
-        subject="professional",
+        kind=kind,
+        subject=subject,
         hours=hours,
         round=round,
         entry_type=entry_type,
+        reverses=reverses,
         rule_version="1",
         occurred_at=occurred_at,
         evidence="{}",

@@ -6,6 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from player_server.config import load
+from player_server.learning.programmes import load_programmes
 from player_server.learning.services import Services
 from player_server.storage.clock import open_clock
 from player_server.storage.database import Database
@@ -30,13 +31,15 @@ async def make_services(database_url: str, valkey_url: str, tmp_path: Path, **se
     async with db.write() as conn:
         await conn.run_sync(metadata.create_all)
     client = redis.asyncio.from_url(valkey_url)
+    configured = load(overrides=overrides)
     return Services(
-        settings=load(overrides=overrides),
+        settings=configured,
         db=db,
         redis=client,
         clock=await open_clock(db),
         keys=load_keys(tmp_path / "keys"),
         hints=Hints(client),
+        programmes=load_programmes(configured.programmes_folder),
     )
 
 
