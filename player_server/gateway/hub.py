@@ -227,13 +227,14 @@ class Hub:
                 if now - each.renewed_ms > ttl * RENEW_SHARE and each.last_heard_ms > each.renewed_ms
             ]
             if due:
-                await self._renew(due, now)
+                await self.renew(due, now)
 
     async def _retire(self, player: Player) -> None:
         await self.committer.drained(player)
         await self.watching.end(player.person_id, player.epoch, player.opened.session_id, "silent")
 
-    async def _renew(self, players: list[Player], now: int) -> None:
+    async def renew(self, players: list[Player], now: int) -> None:
+        """Keep the locks of these players alive, in one round trip."""
         holders = [
             Holder(each.person_id, each.opened.session_id, each.opened.device, each.opened.since)
             for each in players
@@ -246,6 +247,10 @@ class Hub:
             return
         for player in players:
             player.renewed_ms = now
+            playing = self.players.get(player.person_id)
+            if playing is None or playing.opened.session_id != player.opened.session_id:
+                # It left while the renewal was under way, and may have got back a lock that it had given away.
+                self.spawn(self.watching.release(player.person_id, player.opened.session_id))
         for person_id in lost:
             if (player_ := self.players.get(person_id)) is not None:
                 self.spawn(self._look_at_owner(player_))

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from player_server.learning.watch import lock_playback
+from player_server.storage.clock import monotonic_ms
 from player_server.storage.hints import Hint
+from player_server.storage.session_lock import lock_key
 from telemetry.messages import Close
 from tests.gateway.conftest import Stage
 from tests.support.live import live_node
@@ -96,3 +98,26 @@ async def test_a_bye_while_the_row_is_locked_by_somebody_else_loses_nothing(stag
         await asyncio.sleep(0.7)
     await stage.ended("bye")
     assert (await stage.row()).frontier_ms == player.state.frontier_ms
+
+
+async def test_a_renewal_that_arrives_after_the_good_bye_leaves_no_lock_behind(stage: Stage) -> None:
+    """Otherwise whoever reloads the page in that moment is told for 20 seconds that another page plays."""
+    page = await stage.playing()
+    hub, player = stage.node.hub, stage.node.hub.players[stage.pupil.person_id]
+    await page.bye()
+    await stage.ended("bye")
+    await hub.idle()
+    await hub.renew([player], monotonic_ms())
+    await hub.idle()
+    assert not await stage.services.redis.exists(lock_key(stage.pupil.person_id))
+
+
+async def test_a_late_renewal_of_an_old_socket_keeps_the_lock_of_the_same_page(stage: Stage) -> None:
+    first = await stage.playing()
+    hub, player = stage.node.hub, stage.node.hub.players[stage.pupil.person_id]
+    await first.drop()
+    again = await stage.page()
+    assert (await again.hello(session=first.session))["recovered"]
+    await hub.renew([player], monotonic_ms())
+    await hub.idle()
+    assert await stage.services.redis.exists(lock_key(stage.pupil.person_id))
