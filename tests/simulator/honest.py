@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from tests.simulator.line import Message
 from tests.simulator.person import Person, Video
@@ -46,6 +45,7 @@ class HonestLearner:
         self.rng = person.rng
         self.truths = {video.id: Truth(video.duration) for video in person.videos}
         self.did: Counter[str] = Counter()
+        self.told: Counter[str] = Counter()  # reason → seconds that the server named as not counted
         self.passed: set[int] = set()
         self._page: PlayerPage | None = None
         self._checks: set[tuple[str, bool]] = set()
@@ -85,6 +85,7 @@ class HonestLearner:
 
     def _open(self, video: Video, former: str, *, takeover: bool = False) -> PlayerPage:
         page = PlayerPage(self.person, video, self.truths[video.id], self._challenged, former)
+        page.told = self.told
         page.open(takeover=takeover)
         return page
 
@@ -247,10 +248,3 @@ class HonestLearner:
                 self.passed.add(video.id)
                 return
             await self.pace.sleep_within(self._about(40))
-
-    # ---------------------------------------------------------------- afterwards
-
-    def figures(self) -> dict[str, Any]:
-        """Seconds truly watched, and what of it had to be watched again, with reasons."""
-        losses = [loss for truth in self.truths.values() for loss in truth.losses]
-        return {"watched": sum(truth.watched for truth in self.truths.values()), "losses": losses}

@@ -7,24 +7,22 @@ times are simulated seconds; only messages on the wire are in the product's own.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
-from tests.simulator.line import REPLACED, Line, Message
+from tests.simulator.line import Message
 from tests.simulator.pace import BEAT_EVERY_S
-from tests.simulator.person import DoorShut, Person, Video
+from tests.simulator.page_line import PageLine
+from tests.simulator.person import Person, Video
 from tests.simulator.picture import Picture
 from tests.simulator.truth import Truth
 
 #: As in static/player: watch_socket.js, player.js, heartbeat.js. Seconds.
 ANSWER_WITHIN_S = 10.0
 SILENT_S = 15.0
-ASK_AGAIN_S = 3.0
 TRAIL_FROM_S, TRAIL_TO_S = 1.0, 0.3
 SAME_PLACE_S = 1.0
 TICK_S = 0.25
-BACK_OFF_FIRST_S, BACK_OFF_MOST_S = 1.0, 15.0
-RESTART_SPREAD_S = 3.0
 
 Challenged = Callable[["PlayerPage", Message], Awaitable[None]]
 
@@ -42,44 +40,35 @@ class PlayerPage:
         self.picture.holds.add("connecting")
         self.done = asyncio.Event()
         self.live = False
-        self.greeted = False
-        self.busy = False
+        self.greeted = False  # ever
         self.watched = self.credited = False
         self.stopped: str | None = None
-        self.asleep = False
-        self.net_down_until = 0.0
-        #: Reason → seconds that the server said it did not count, since the last loss of this kind.
-        self.told: dict[str, float] = {}
+        self.told: Counter[str] = Counter()  # reason → seconds that the server said it did not count
         self.trail = 0.0
         self._challenged = challenged
         self._former = former
-        self._line: Line | None = None
-        self._older: list[Line] = []
-        self._session: str | None = None
-        self._takeover = False
+        self._line = PageLine(person, video.id, self._hear, self._stop)
         self._seq = 0
         self._rewind: int | None = None
         self._wait: float | None = None
         self._reported: dict[int, float] = {}
         self._sent_at = self._confirmed_at = self.pace.now()
         self._unanswered_since: float | None = None
-        self._dialling = False
-        self._greeting = False
-        self._asking = self._asked_to_take_over = False
-        self._hurry = asyncio.Event()
-        self._failures = 0
-        self._backlog: list[tuple[Line, Message]] = []
         self._nudge = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Another page plays, and the learner is asked what to do."""
+        return self._line.busy
 
     # ---------------------------------------------------------------- what a person does
 
     def open(self, *, takeover: bool = False) -> None:
         """Load the page and press play."""
-        self._takeover = takeover
         self.picture.wanted = True
-        self._spawn(self._tick())
-        self._spawn(self._dial())
+        self._ticking = asyncio.create_task(self._tick())
+        self._line.start(takeover=takeover)
 
     async def play(self) -> None:
         self.picture.wanted = True
@@ -110,19 +99,15 @@ class PlayerPage:
     async def sleep(self, seconds: float) -> None:
         """The machine sleeps: no picture, no timers, and messages wait."""
         self.picture.freeze(True)
-        self.asleep = True
+        self._line.asleep = True
         await self.pace.sleep_within(seconds)
-        self.asleep = False
         self.picture.freeze(False)
-        backlog, self._backlog = self._backlog, []
-        for line, message in backlog:
-            await self._hear(line, message)
+        await self._line.wake()
         self._nudge.set()
-        self.probe()
 
     async def slow_network(self, seconds: float) -> None:
         """Everything is held back for a while and then arrives at once."""
-        line = self._line
+        line = self._line.newest
         if line is None:
             return
         line.hold()
@@ -132,35 +117,31 @@ class PlayerPage:
     async def lose_network(self, seconds: float, *, cut: bool, notices: bool) -> None:
         """No network for so long. `cut`: the old line breaks at both ends; else it is half open for ever.
         `notices`: the browser tells the page when the network is back."""
-        self.net_down_until = self.pace.now() + seconds
-        if (line := self._line) is not None:
+        self._line.net_down_until = self.pace.now() + seconds
+        if (line := self._line.newest) is not None:
             if cut:
                 await line.cut()
             else:
                 line.die()
         await self.pace.sleep_within(seconds)
-        if notices:
-            self.probe()
+        if notices and not self.done.is_set():
+            self._line.probe()
 
-    def probe(self) -> None:
-        """The line may be broken: find out now."""
-        if self.stopped is None and not self.done.is_set():
-            self._failures = 0
-            self._hurry.set()
-            self._spawn(self._dial())
+    def insist(self) -> None:
+        """Press [在此继续]."""
+        self._line.insist()
 
     async def leave(self) -> None:
         """Close the tab, or go elsewhere: report the place that is left, and say good-bye."""
         if self.picture.running:
             await self.beat("tick")
-        if self._line is not None and self.live:
-            await self._line.send({"type": "bye"})
+        await self._line.send({"type": "bye"})
         await self.vanish()
 
     async def crash(self) -> None:
         """The browser is gone without a word."""
-        if self._line is not None:
-            await self._line.cut()
+        if (line := self._line.newest) is not None:
+            await line.cut()
         await self.vanish()
 
     async def vanish(self) -> None:
@@ -169,12 +150,10 @@ class PlayerPage:
         self.picture.wanted = False
         self.picture.move()
         self._stop("left")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for line in (*self._older, *([self._line] if self._line else [])):
-            await line.close()
-        self._line = None
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        await self._line.end()
 
     async def settle(self, seconds: float) -> None:
         """Wait until everything that was sent is acknowledged, or the line is of no use."""
@@ -187,13 +166,13 @@ class PlayerPage:
     async def beat(self, event: str) -> None:
         """Report where the picture stands, if there is a line to report it on."""
         self.picture.move()
-        if self._line is None or self._greeting or self.asleep:
+        if not self._line.ready:
             return
         self._seq += 1
         self._sent_at = self.pace.now()
+        self._reported[self._seq] = self.picture.position
         if self._unanswered_since is None:
             self._unanswered_since = self._sent_at
-        self._reported[self._seq] = self.picture.position
         await self._line.send(
             {
                 "type": "beat",
@@ -223,11 +202,11 @@ class PlayerPage:
                 continue
             except TimeoutError:
                 pass
-            if not self.asleep:
+            if not self._line.asleep:
                 await self._look()
 
     def _due_at(self) -> float:
-        if self.asleep:
+        if self._line.asleep:
             return self.pace.now() + 3600
         due = [self._sent_at + self._every()]
         if self.picture.running:
@@ -255,69 +234,10 @@ class PlayerPage:
             picture.hold("silent")
         if self._unanswered_since is not None and now - self._unanswered_since > ANSWER_WITHIN_S:
             self._unanswered_since = now
-            self._spawn(self._dial())
+            self._line.dial()
         if now - self._sent_at >= self._every():
             await self.beat("ended" if picture.ending else "tick")
             self._sent_at = now
-
-    # ---------------------------------------------------------------- the line
-
-    async def _dial(self) -> None:
-        if self._dialling or self.stopped is not None:
-            return
-        self._dialling = True
-        try:
-            while self.stopped is None:
-                try:
-                    if self.pace.now() < self.net_down_until:
-                        raise DoorShut(0)
-                    line = await Line.open(self.person, self.video.id, self._hear, self._lost)
-                except DoorShut as error:
-                    if error.status == 401:
-                        self._stop("sign-in")
-                        return
-                    most = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2**self._failures)
-                    self._failures += 1
-                    await self._back_off(most * self.person.rng.uniform(0.5, 1.0))
-                    continue
-                if self._line is not None:
-                    self._older.append(self._line)
-                self._line = line
-                self._greeting = True
-                await self._hello(takeover=self._takeover)
-                return
-        finally:
-            self._dialling = False
-
-    async def _back_off(self, seconds: float) -> None:
-        self._hurry.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds / self.pace.speed):
-                await self._hurry.wait()
-
-    async def _hello(self, *, takeover: bool) -> None:
-        if self._line is not None:
-            # A second hello would reach a socket that plays already, which is against the protocol.
-            self._asking, self._asked_to_take_over = True, takeover
-            hello = {"type": "hello", "video": self.video.id, "session": self._session, "takeover": takeover}
-            await self._line.send(hello)
-
-    async def _lost(self, line: Line, code: int) -> None:
-        if line is not self._line:
-            return
-        self._line = None
-        self.live = False
-        self._unanswered_since = None
-        reason = {4000: "protocol", 4001: "displaced", 4002: "busy", 4003: "sign-in", 4004: "closed"}.get(code)
-        if reason is not None:
-            self._stop(reason)
-            return
-        spread = RESTART_SPREAD_S if code == 1012 else 0.5
-        self._spawn(self._dial_after(self.person.rng.uniform(0, spread)))
-
-    async def _dial_after(self, seconds: float) -> None:
-        await self.pace.sleep(seconds)
-        await self._dial()
 
     def _stop(self, reason: str) -> None:
         self.stopped = self.stopped or reason
@@ -328,12 +248,7 @@ class PlayerPage:
 
     # ---------------------------------------------------------------- what the server says
 
-    async def _hear(self, line: Line, message: Message) -> None:
-        if line is not self._line:
-            return
-        if self.asleep:
-            self._backlog.append((line, message))
-            return
+    async def _hear(self, message: Message) -> None:
         self._unanswered_since = None
         match message["type"]:
             case "welcome":
@@ -347,7 +262,9 @@ class PlayerPage:
             case "resume":
                 await self._resume(message)
             case "busy":
-                self._busy()
+                self.picture.hold("busy")
+            case "lost":
+                self.live = False
             case "watched":
                 self._is_watched()
             case "credited":
@@ -356,17 +273,10 @@ class PlayerPage:
 
     async def _welcome(self, message: Message) -> None:
         speed, picture = self.pace.speed, self.picture
-        first, self.greeted, self.live, self.busy = not self.greeted, True, True, False
-        self._greeting = False
-        self._session = message["session"]
-        self._takeover = self._asking = False
-        self._failures = 0
+        first, self.greeted, self.live = not self.greeted, True, True
         self._rewind = None
         self._confirmed_at = self.pace.now()
         self._reported.clear()
-        older, self._older = self._older, []
-        for line in older:
-            self._spawn(line.close(REPLACED))
         frontier = message["frontier"] * speed
         if message["watched"] or message["credited"]:
             self.credited = message["credited"]
@@ -374,10 +284,10 @@ class PlayerPage:
             return
         picture.move()
         if first:
-            self.truth.back_to(frontier, self._former, self.truth.unacknowledged)
+            self.truth.back_to(frontier, self._former)
             picture.put(min(message["position"] * speed, self.truth.frontier, self.video.duration - SAME_PLACE_S))
         elif not message["recovered"] and picture.position > frontier + SAME_PLACE_S:
-            self._go_back(frontier, "not_recovered", self.truth.unacknowledged)
+            self._go_back(frontier, "not_recovered")
         if message["challenge"]:
             await self._held(message["challenge"])
         else:
@@ -398,7 +308,7 @@ class PlayerPage:
             self.picture.set_rate(0.97 if slow else 1.0)
         if message["uncredited"]:
             reason, seconds = message["uncredited"]["reason"], message["uncredited"]["seconds"]
-            self.told[reason] = self.told.get(reason, 0.0) + seconds * self.pace.speed
+            self.told[reason] += seconds * self.pace.speed
         self._wait = None if message["wait"] is None else message["wait"] * self.pace.speed
         self.picture.release("silent")
         if message["watched"]:
@@ -406,14 +316,12 @@ class PlayerPage:
 
     async def _rewound(self, message: Message) -> None:
         self._rewind = message["id"]
-        reason = str(message["reason"])
-        # What the server trailed was to be seen in every ack; what it did not count it has said with this one.
-        self._go_back(message["to"] * self.pace.speed, reason, self.told.pop(reason, 0.0) + self.trail)
+        self._go_back(message["to"] * self.pace.speed, message["reason"])
         await self._changed("seek")
 
-    def _go_back(self, to: float, reason: str, told: float) -> None:
+    def _go_back(self, to: float, reason: str | None) -> None:
         self.picture.move()
-        self.truth.back_to(to, reason, told)
+        self.truth.back_to(to, reason)
         self.picture.put(to)
         self.picture.ending = False
         self.trail = 0.0
@@ -428,36 +336,14 @@ class PlayerPage:
     async def _resume(self, message: Message) -> None:
         position = message["position"] * self.pace.speed
         if abs(self.picture.position - position) > SAME_PLACE_S:
-            self._go_back(position, "challenge", self.told.pop("challenge", 0.0) + self.trail)
+            self._go_back(position, "challenge")
         self.picture.release("challenge")
         if self.picture.at_end and not self.watched:
             self.picture.ending = True
         await self._changed("ended" if self.picture.ending else "play")
-
-    def _busy(self) -> None:
-        self.busy, self._greeting, self._asking = True, False, False
-        self.picture.hold("busy")
-        wants_more = self._takeover and not self._asked_to_take_over
-        self._spawn(self._ask_again(0.0 if wants_more else ASK_AGAIN_S))
-
-    async def _ask_again(self, after: float) -> None:
-        await self.pace.sleep(after)
-        if self.busy and not self._asking:
-            await self._hello(takeover=self._takeover)
-
-    def insist(self) -> None:
-        """Press [在此继续]."""
-        self._takeover = True
-        if self.busy and not self._asking:
-            self._spawn(self._hello(takeover=True))
 
     def _is_watched(self) -> None:
         self.picture.move()
         self.watched = self.picture.free = True
         self.done.set()
         self._nudge.set()
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -41,7 +41,7 @@ class HonestFigures:
 
     @property
     def unexplained(self) -> float:
-        return sum(loss.unexplained for loss in self.losses)
+        return sum(loss.taken_back for loss in self.losses)
 
     @property
     def flagged(self) -> bool:
@@ -77,6 +77,7 @@ class Figures:
     honest: list[HonestFigures] = field(default_factory=list)
     cheaters: list[CheatFigures] = field(default_factory=list)
     did: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
 
     @property
     def rounding(self) -> float:
@@ -117,6 +118,7 @@ class Figures:
         flagged = sum(each.flagged for each in self.honest)
         unexplained = sum(each.unexplained for each in self.honest)
         unearned = sum(each.unearned for each in self.honest if each.unearned > self.rounding)
+        told = "; ".join(f"{name} {_time(seconds)}" for name, seconds in sorted(self.told.items()))
         lines = [
             "",
             f"Honest learners: {len(self.honest)}",
@@ -138,6 +140,7 @@ class Figures:
                 "; ".join(f"{name} {len(all_)}× {sum(all_):.0f} s" for name, all_ in sorted(reasons.items()))
                 or "none"
             ),
+            f"  told `uncredited` {told or 'nothing'}",
             "  what they did     " + ", ".join(f"{name} {count}" for name, count in sorted(self.did.items())),
         ]
         return lines

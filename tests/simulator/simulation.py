@@ -84,6 +84,7 @@ async def _look(place: Town, honest: list[HonestLearner], cheaters: list[Cheater
     deadline = loop.time() + SETTLE_S
     for learner in honest:
         figures.did.update(learner.did)
+        figures.told.update(learner.told)
         while True:
             found = _honest(learner, await place.stored(learner.person), rounding)
             if not found.hours_missing or loop.time() > deadline:
@@ -120,7 +121,7 @@ def _honest(learner: HonestLearner, stored: Stored, rounding: float) -> HonestFi
         credited += counts
         if truth.frontier - counts > rounding:
             # The day was over before the server, which trails by a moment, had caught up.
-            losses.append(Loss(truth.frontier - counts, "end_of_day", truth.unacknowledged))
+            losses.append(Loss(truth.frontier - counts, "end_of_day", max(0.0, truth.acknowledged - counts)))
         enough = watched_from_ms(round(video.duration / learner.pace.speed * 1000)) / 1000 * learner.pace.speed
         if truth.frontier >= enough - rounding and (video.id in learner.passed or not video.has_quiz):
             wrong.discard(video.id)

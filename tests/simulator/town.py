@@ -18,7 +18,7 @@ from player_server.policy.id_number import check_character
 from player_server.standalone.valkey import start_valkey
 from player_server.storage.clock import wall_ms
 from player_server.storage.findings import findings_of
-from player_server.storage.progress import video_progress
+from player_server.storage.progress import learners_progress
 from player_server.storage.tables import enrolment, enrolment_course, ledger_entry, media, video
 from tests.simulator.pace import Pace
 from tests.simulator.person import Account, Person, Video
@@ -59,12 +59,11 @@ class Town:
         services, account = self.running.services, person.account
         frontiers, watched = {}, set()
         async with services.db.read() as conn:
-            for each in person.videos:
-                progress = await video_progress(conn, account.learner_id, each.id)
-                if progress is not None and progress.frontier_ms:
-                    frontiers[each.id] = progress.frontier_ms / 1000 * self.pace.speed
-                    if progress.watched:
-                        watched.add(each.id)
+            for each in await learners_progress(conn, [account.learner_id]):
+                if each.frontier_ms:
+                    frontiers[each.video_id] = each.frontier_ms / 1000 * self.pace.speed
+                if each.watched:
+                    watched.add(each.video_id)
             credited = await conn.scalars(
                 select(ledger_entry.c.video_id)
                 .where(ledger_entry.c.learner_id == account.learner_id)

@@ -14,15 +14,14 @@ TOUCHING_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Watched time that did not count. `told`: how much of it the server's own words explain, in seconds."""
+    """Watched time that did not count, and why: the reason of the server's rewind, or how the page ended.
+
+    `taken_back`: the part that had been acknowledged, or for which no reason was given. It must be nothing.
+    """
 
     seconds: float
     reason: str
-    told: float
-
-    @property
-    def unexplained(self) -> float:
-        return max(0.0, self.seconds - self.told)
+    taken_back: float
 
 
 @dataclass
@@ -35,23 +34,17 @@ class Truth:
     acknowledged: float = 0.0  # the farthest frontier that an ack or a welcome named
     losses: list[Loss] = field(default_factory=list)
 
-    @property
-    def unacknowledged(self) -> float:
-        """Watched, and no word came yet that it is durable: the page says so, and losing it breaks no promise."""
-        return max(0.0, self.frontier - self.acknowledged)
-
     def play(self, start: float, end: float) -> None:
         """The picture moved from `start` to `end` without a break."""
         if start <= self.frontier + TOUCHING_S and end > self.frontier:
             self.watched += end - self.frontier
             self.frontier = end
 
-    def back_to(self, place: float, reason: str, told: float) -> float:
-        """The server counted only up to `place`. Returns how much is lost."""
-        self.acknowledged = max(self.acknowledged, place)
+    def back_to(self, place: float, reason: str | None) -> None:
+        """The server counted only up to `place`; `reason` is None if it did not say why."""
         lost = self.frontier - place
-        if lost <= 0:
-            return 0.0
-        self.losses.append(Loss(lost, reason, told))
-        self.frontier = place
-        return lost
+        if lost > 0:
+            taken_back = lost if reason is None else max(0.0, min(self.acknowledged, self.frontier) - place)
+            self.losses.append(Loss(lost, reason or "unexplained", taken_back))
+            self.frontier = place
+        self.acknowledged = max(self.acknowledged, place)
