@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.redteam.arena import Arena, Kind, Stores
 from tests.redteam.case import Case, Check, Credit, Verdict
-from tests.redteam.people import NEVER_S, Learner, make_learners
+from tests.redteam.people import NEVER_S, Learner, checks_due_in, make_learners
 from tests.support.chromium import FLAGS, find_chromium
 from tests.support.school import Lessons
 
@@ -72,8 +72,7 @@ class Game:
         """Learners of a course that is there already. `check_due_in` None: the product draws the first check."""
         made = await make_learners(arena or self.arena, lessons, count, enrolled=enrolled)
         if check_due_in is not None:
-            for each in made:
-                await each.check_due_in(check_due_in)
+            await checks_due_in(made, check_due_in)
         self.learners += made
         return made
 
@@ -207,4 +206,3 @@ class Game:
                 self.check(
                     f"{credit.who}: {credit.given:.2f} s grew to {now:.2f} s after the case", now <= credit.most
                 )
-

@@ -55,6 +55,7 @@ class Page:
         self.frontier = 0.0
         self.rewind: int | None = None
         self.rewound_to: float | None = None
+        self.rewound_at = 0.0
         self.watched = False
         self.wait: float | None = None
         self.lost_in_gaps = 0.0  # seconds that the server said it did not count, after silence
@@ -84,6 +85,7 @@ class Page:
                 self.lost_in_gaps += lost["seconds"] if lost and lost["reason"] == "gap" else 0.0
             case "rewind":
                 self.rewind, self.rewound_to = message["id"], message["to"]
+                self.rewound_at = self.arena.now()
 
     @property
     def closed(self) -> bool:
@@ -214,9 +216,7 @@ class Page:
         """Where the video stands now, having stood at `position` at `heard`, or been rewound since."""
         now = self.arena.now()
         if self.rewound_to is not None:
-            # What it played since the rewind came is little: it is told with the next beat but one at the latest.
-            position, self.rewound_to = self.rewound_to, None
-            return position, now
+            position, heard, self.rewound_to = self.rewound_to, self.rewound_at, None
         return position + now - heard, now
 
 
@@ -317,11 +317,7 @@ class Learner:
 
     async def check_due_in(self, seconds: float) -> None:
         """The next check comes after so much earned time, as if it had been drawn in an earlier visit."""
-        services = self.arena.services
-        row = {"person_id": self.person_id, "epoch": 0, "frontier_ms": 0, "position_ms": 0, "carry_ms": 0}
-        row |= {"playing": False, "challenge_sequence": 0, "until_challenge_ms": round(seconds * 1000)}
-        async with services.db.write() as conn:
-            await conn.execute(insert(playback).values(**row))
+        await checks_due_in([self], seconds)
 
     # ---------------------------------------------------------------- what was stored
 
@@ -361,6 +357,14 @@ async def open_cookie(arena: Arena, pupil: Pupil) -> str:
         return await open_login(
             arena.services, conn, person_id=pupil.person_id, learner_id=pupil.learner_id, client=client
         )
+
+
+async def checks_due_in(learners: list[Learner], seconds: float) -> None:
+    """The next check of each comes after so much earned time, as if it had been drawn in an earlier visit."""
+    row = {"epoch": 0, "frontier_ms": 0, "position_ms": 0, "carry_ms": 0}
+    row |= {"playing": False, "challenge_sequence": 0, "until_challenge_ms": round(seconds * 1000)}
+    async with learners[0].arena.services.db.write() as conn:
+        await conn.execute(insert(playback), [row | {"person_id": each.person_id} for each in learners])
 
 
 async def make_learners(arena: Arena, lessons: Lessons, count: int, *, enrolled: bool = True) -> list[Learner]:

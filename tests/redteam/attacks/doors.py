@@ -119,10 +119,12 @@ async def floods(game: Game) -> None:
         delays: list[float] = []
         honest = await game.learner(7200, arena=arena)
         page = await honest.page()
+        # Made before, so that making them is not taken for what they do.
+        idle = await game.learners_of(UNREAD_SOCKETS, 600, arena=arena)
         measuring = asyncio.create_task(_measure(page, delays))
         async with game.twin(arena=arena):
             await asyncio.gather(
-                _flood(game, arena), _too_big(game, arena), _bomb(game, arena), _unread(game, arena)
+                _flood(game, arena), _too_big(game, arena), _bomb(game, arena), _unread(game, arena, idle)
             )
             peak = max(_resident_mib(server.pid) - was for server, was in zip(arena.servers, before, strict=True))
         measuring.cancel()
@@ -217,9 +219,8 @@ def _packed(size: int) -> bytes:
     return packer.compress(b" " * size) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
-async def _unread(game: Game, arena: Arena) -> None:
+async def _unread(game: Game, arena: Arena, learners: list[Learner]) -> None:
     """Sockets that talk and never read: each is cut off once 32 KiB wait for it."""
-    learners = await game.learners_of(UNREAD_SOCKETS, 600, arena=arena)
     cut = 0
 
     async def talk(learner: Learner, number: int) -> None:

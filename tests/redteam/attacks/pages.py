@@ -150,19 +150,20 @@ async def many_connects(game: Game) -> None:
     async def connects(count: int, prove: bool) -> tuple[Learner, float]:
         learner = await game.learner(7200)
         clock = game.arena.now
-        began, frontier, session, seq = clock(), 0.0, None, 0
+        began = heard = clock()
+        session, seq = None, 0
         for number in range(count):
             page = await learner.page(session=session if prove else None)
             page.seq, session = seq, page.session
-            # Only the claims of the last beat are ever far ahead, so that no beat is lost to a rewind.
-            passed = max(0.0, clock() - began - frontier)
-            await page.acked(page.frontier + passed + GREED_S, event="play")
-            frontier, seq = page.frontier, page.seq
+            # All that has passed since the last beat, and as much more as is not even rewound.
+            passed, heard = clock() - heard, clock()
+            await page.acked(page.frontier + (passed if number else 0.0) + GREED_S, event="play")
+            seq = page.seq
             await page.drop()
             await asyncio.sleep(max(0.0, began + length * (number + 1) / count - clock()))
         page = await learner.page(session=session if prove else None)
         page.seq = seq
-        await page.acked(page.frontier + GREED_S)
+        await page.acked(page.frontier + clock() - heard + GREED_S)
         return learner, clock() - began
 
     async def tiny(count: int) -> None:
