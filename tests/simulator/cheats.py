@@ -54,7 +54,7 @@ async def tick_farm(cheater: Cheater) -> None:
 
 
 async def steady_script(cheater: Cheater) -> None:
-    """No media at all, perfect beats at normal speed, checks answered: costs the real time, and looks even."""
+    """No media, perfect beats at normal speed, checks answered. Nothing stops it: it costs the real time."""
     cheater.answers = True
     await _race(cheater, EVERY_S * 0.999)
 
