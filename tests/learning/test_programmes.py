@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from player_server.learning.programmes import BUILT_IN, ProgrammesError, load_programmes
+from player_server.policy.hours import Standing
+from player_server.policy.programmes import Finish, Gate, Kind, Period, Programme, Rule
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_built_in_programmes_ask_for_the_field_s_hours() -> None:
@@ -32,6 +39,14 @@ def test_the_built_in_programmes_ask_for_the_field_s_hours() -> None:
         "mohurd-site-staff": {"year": (3200, "year", "exam"), "two-years": (6400, "last_two_years", "cycle")},
         "re-issue": {"round": (3200, "round", "exam")},
     }
+
+
+def test_the_document_for_operators_names_every_programme_and_every_key() -> None:
+    text = (ROOT / "docs" / "programmes.md").read_text(encoding="utf-8")
+    keys = {each.name for kind in (Programme, Rule, Finish) for each in msgspec.structs.fields(kind)}
+    keys |= set(get_args(Period)) | set(get_args(Kind)) | set(get_args(Gate)) | {each.value for each in Standing}
+    missing = [each for each in (*load_programmes(), *keys) if not re.search(rf"`{each}\b|^\s*{each}:", text, re.M)]
+    assert not missing
 
 
 def test_a_copied_and_changed_file_is_a_programme_of_its_own(tmp_path: Path) -> None:

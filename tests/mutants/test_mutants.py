@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import redteam, rules_counting, rules_credit, rules_doors
+from tests.mutants import redteam, rules_counting, rules_credit, rules_doors, rules_hours
 from tests.mutants.redteam import ATTACKS, Attack, play
 from tests.mutants.runner import ROOT, Mutant, Workshop
 
-MUTANTS: tuple[Mutant, ...] = (*rules_counting.MUTANTS, *rules_credit.MUTANTS, *rules_doors.MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (
+    *rules_counting.MUTANTS,
+    *rules_credit.MUTANTS,
+    *rules_doors.MUTANTS,
+    *rules_hours.MUTANTS,
+)
 
 every = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 
