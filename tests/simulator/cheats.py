@@ -114,7 +114,7 @@ async def parallel_pages(cheater: Cheater) -> None:
 
 
 async def replay(cheater: Cheater) -> None:
-    """Watches a minute, then sends the same beats again, first as they were, then numbered anew."""
+    """Watches a minute, then the same beats again, as they were and numbered anew. They lie behind the frontier."""
     video = cheater.person.videos[0]
     line = await cheater.line(video)
     position = 0.0
