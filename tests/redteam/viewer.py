@@ -88,6 +88,13 @@ class Viewer:
         return float(welcome["duration"]) if welcome else 1e9
 
     @property
+    def waiting(self) -> float:
+        """For how long a beat has been waiting for its ack."""
+        if self.page is None or self._unanswered is None or self.page.acked_seq > self._acked:
+            return 0.0
+        return self._now() - self._unanswered
+
+    @property
     def watched(self) -> bool:
         return self.page is not None and self.page.watched
 

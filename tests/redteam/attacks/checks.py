@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tests.redteam.arena import ARENAS, Kind
 from tests.redteam.case import case
 from tests.redteam.game import Game
 from tests.redteam.people import Learner, Message, Page
@@ -33,37 +34,42 @@ Dodge = Callable[[Learner, Page, Message], Awaitable[list[Message]]]
     "B01",
     "ignore or delete the challenge and keep beating for an hour; ask for a new one and ignore that too",
     "telemetry.session.step: while held nothing is usable; storage.challenges.claim_answer alone clears a hold",
-    seconds=230,
-    load=3,
+    seconds=640,
+    load=4,
     arena="fast",
+    scaled="on a server of its own whose clock runs 6 times as fast, so that a busy machine is no silence",
 )
 async def beat_on(game: Game) -> None:
-    async def attack() -> tuple[Learner, float]:
-        learner = await game.learner(7200, check_due_in=DUE_S)
+    slower = Kind(ARENAS["fast"].parts, speed=6.0)
+    async with game.own_arena(slower) as arena, game.twin(arena=arena):
+        learner = await game.learner(7200, arena=arena, check_due_in=DUE_S)
         await (await enrol_phone(learner)).http.close()
         page = await learner.page()
         notice = await challenged(page)
         frozen = await learner.earned()
-        at, until = page.frontier, game.arena.now() + 3600
-        while game.arena.now() < until:
-            await asyncio.sleep(5.0 / game.arena.speed)
-            at = 5.0 + (at if page.rewound_to is None else page.rewound_to)
-            page.rewound_to = None
-            await page.beat(at)
-        game.check("the window passed and was written down", await until_missed(learner, notice["id"]))
-        game.check("asking for a new check is allowed", await renew(learner, notice) == 200)
-        after = len(page.inbox)
-        fresh = await page.until("challenge", after=max(0, after - 20))
-        await page.watch(60, start=at)
-        row = await learner.row()
-        checks = await stored_checks(learner)
-        game.check("the new check holds", fresh and row.held_challenge_id == checks[-1].id and len(checks) == 2)
-        return learner, frozen
-
-    async with game.twin():
-        learner, frozen = await attack()
         game.check(f"frozen at the issue ({frozen:.2f} s)", DUE_S <= frozen <= DUE_S + GRACE_S)
+        page = await _insist(learner, page, 3600)
+        game.check("the window passed and was written down", await until_missed(learner, notice["id"]))
+        game.check("nothing was earned in an hour of beats", await learner.earned() == frozen)
+        game.check("asking for a new check is allowed", await renew(learner, notice) == 200)
+        await _insist(learner, page, 60)
+        row, checks = await learner.row(), await stored_checks(learner)
+        game.check("the new check holds as well", len(checks) == 2 and row.held_challenge_id == checks[1].id)
         await game.credit(learner, frozen)
+
+
+async def _insist(learner: Learner, page: Page, seconds: float) -> Page:
+    """Greedy beats for so long; a closed page is opened again."""
+    arena, at = learner.arena, page.frontier
+    until = arena.now() + seconds
+    while arena.now() < until:
+        await asyncio.sleep(5.0 / arena.speed)
+        if page.closed:
+            page = await learner.page()
+        at = 5.0 + (at if page.rewound_to is None else page.rewound_to)
+        page.rewound_to = None
+        await page.beat(at)
+    return page
 
 
 async def _reload(learner: Learner, page: Page, notice: Message) -> list[Message]:

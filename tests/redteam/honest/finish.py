@@ -108,16 +108,17 @@ async def together(game: Game) -> None:
             learners = await game.learners_of(8, 5, quiz=True, arena=arena)
             await asyncio.gather(*(_ready(each) for each in learners))
             draw = random.Random(round_)
-            sent = [asyncio.create_task(_both(each, draw.uniform(0, 0.03))) for each in learners]
-            await asyncio.sleep(0.02 + draw.uniform(0, 0.03))
+            sent = [asyncio.create_task(_both(each, draw.uniform(0, 0.25))) for each in learners]
+            await asyncio.sleep(draw.uniform(0.05, 0.3))
             for victim in victims:
                 arena.servers[victim].kill()
             finished = sum(await asyncio.gather(*sent))
+            watched = sum(each.pages[0].watched for each in learners)
             await _restart(arena, victims)
             await asyncio.gather(*(_insist(each) for each in learners))
             who = f"kill of node {' and '.join(str(each + 1) for each in victims)}"
             hours = [await _until_hours(each) for each in learners]
-            game.note(f"{who}: {finished} of 8 quizzes were answered before it")
+            game.note(f"{who}: {finished} quizzes and {watched} last beats of 8 were answered before it")
             game.check(f"{who}: every learner has the hours {hours}", hours == [HOURS] * 8)
             entries = [await _count(each, ledger_entry) for each in learners]
             game.check(f"{who}: exactly once {entries}", entries == [1] * 8)
