@@ -43,7 +43,7 @@ class WatchRules:
 
         After a reload the old page's `bye` and the new page's `hello` are only some 100 ms apart.
         """
-        return self.lock_ttl_ms // 20
+        return self.lock_ttl_ms * 3 // 100
 
 
 def watched_from_ms(duration_ms: int) -> int:

@@ -47,7 +47,7 @@ HELLO_S = 10.0
 #: Pings keep proxies (many close after 60 s of silence) and phones awake.
 PING_S = 20.0
 #: So often the player is asked for before a newcomer is told that somebody plays (see WatchRules.leaving_ms).
-LEAVING_LOOKS = 5
+LEAVING_LOOKS = 4
 #: After this many messages in a row that are none, the client is not one of ours.
 MOST_BAD = 100
 
