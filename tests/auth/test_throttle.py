@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest_asyncio
+import pytest
 import redis.asyncio
 
 from player_server.auth.throttle import (
@@ -23,11 +22,10 @@ from tests.support.services import close_services, make_services
 HOME, CAFE = "192.0.2.7", "198.51.100.1"
 
 
-@pytest_asyncio.fixture
-async def services(sqlite_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    services = await make_services(sqlite_url, valkey_url, tmp_path)
-    yield services
-    await close_services(services)
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database is enough here."""
+    return sqlite_url
 
 
 async def waits(services: Services, count: int, account: str = "victim", address: str = HOME) -> list[float]:

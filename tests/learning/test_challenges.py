@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
@@ -26,20 +25,6 @@ from tests.support.checks import Check, Class, computer_browser, hold, open_clas
 from tests.support.services import close_services, make_services
 
 MINE = phone_browser("my phone")
-
-
-@pytest_asyncio.fixture
-async def nodes(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[tuple[Services, Services]]:
-    one = await make_services(database_url, valkey_url, tmp_path)
-    other = await make_services(database_url, valkey_url, tmp_path)
-    yield one, other
-    await close_services(other)
-    await close_services(one)
-
-
-@pytest_asyncio.fixture
-async def services(nodes: tuple[Services, Services]) -> Services:
-    return nodes[0]
 
 
 @pytest_asyncio.fixture

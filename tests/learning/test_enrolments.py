@@ -1,10 +1,6 @@
 """Courses of a learner and the right to watch, on both databases."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
 from sqlalchemy import Table, update
 
 from player_server.learning.enrolments import Refusal, WatchRight, may_watch, my_course, my_courses
@@ -12,14 +8,6 @@ from player_server.learning.hours import my_hours
 from player_server.learning.services import Services
 from player_server.storage.tables import course, enrolment, learner, video
 from tests.support import school
-from tests.support.services import close_services, make_services
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 async def ask(services: Services, learner_id: int, video_id: int) -> WatchRight | Refusal:

@@ -1,10 +1,6 @@
 """Bringing people in, on both databases."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
 from player_server.learning.people import AlreadyLearner, NameDiffers, UnknownCourse, create_learner, enrol
@@ -12,16 +8,8 @@ from player_server.learning.services import Services
 from player_server.policy.id_number import IdNumberError
 from player_server.storage.tables import enrolment, person
 from tests.support import school
-from tests.support.services import close_services, make_services
 
 NUMBER = "11010519491231002X"  # The example of the standard itself.
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 async def test_a_new_person_gets_an_initial_secret_and_no_plain_number(services: Services) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest_asyncio
 from sqlalchemy import update
@@ -29,7 +27,6 @@ from tests.support.checks import (
     owner_of,
     phone_browser,
 )
-from tests.support.services import close_services, make_services
 
 PASSWORD = "石桥-cloud-47"
 OTHER_NUMBER = "320102199003077888"
@@ -39,17 +36,8 @@ GUESSER = replace(phone_browser("a guesser"), address="192.0.2.66")
 
 
 @pytest_asyncio.fixture
-async def nodes(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[tuple[Services, Services]]:
-    one = await make_services(database_url, valkey_url, tmp_path)
-    other = await make_services(database_url, valkey_url, tmp_path)
-    yield one, other
-    await close_services(other)
-    await close_services(one)
-
-
-@pytest_asyncio.fixture
-async def room(nodes: tuple[Services, Services]) -> Class:
-    return await open_class(nodes[0])
+async def room(services: Services) -> Class:
+    return await open_class(services)
 
 
 @pytest_asyncio.fixture

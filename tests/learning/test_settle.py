@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +89,6 @@ async def open_room(services: Services, node: Services, hours: tuple[int, ...]) 
     for video_id in lessons.video_ids[:-1]:
         await add_quiz(services, video_id)
     return Room(services, node, pupil, at, lessons)
-
-
-@pytest_asyncio.fixture
-async def nodes(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[tuple[Services, Services]]:
-    services = await make_services(database_url, valkey_url, tmp_path)
-    node = await make_services(database_url, valkey_url, tmp_path)
-    yield services, node
-    await close_services(node)
-    await close_services(services)
 
 
 @pytest_asyncio.fixture

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-import pytest_asyncio
+import pytest
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from player_server.learning.services import Services
 from player_server.pages.language import CATALOGUE, read_catalogue
 from tests.support.identity import Visitor, browsers
-from tests.support.services import close_services, make_services
 
 PAGES = CATALOGUE.parents[1]
 KEYWORDS = {"_": None, "N_": None}
@@ -61,11 +59,10 @@ def test_templates_hold_no_chinese_outside_of_marked_texts() -> None:
         assert not CHINESE.search(source), (path.name, CHINESE.findall(source))
 
 
-@pytest_asyncio.fixture
-async def services(sqlite_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    services = await make_services(sqlite_url, valkey_url, tmp_path)
-    yield services
-    await close_services(services)
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database is enough here."""
+    return sqlite_url
 
 
 async def heading(visitor: Visitor, accept: str = "") -> str:

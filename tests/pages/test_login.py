@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select, update
 
 from player_server.auth.log_in import account_key
@@ -27,17 +25,10 @@ from tests.support.identity import (
 from tests.support.services import close_services, make_services
 
 
-@pytest_asyncio.fixture
-async def services(sqlite_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    services = await make_services(sqlite_url, valkey_url, tmp_path)
-    yield services
-    await close_services(services)
-
-
-@pytest_asyncio.fixture
-async def visitor(services: Services) -> AsyncIterator[Visitor]:
-    async with browsers(services) as [visitor]:
-        yield visitor
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database is enough here."""
+    return sqlite_url
 
 
 async def learner_page(visitor: Visitor) -> int:

@@ -1,7 +1,6 @@
 """The doors of video and captions: who gets a file, and how."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import jwt
 import pytest
@@ -18,17 +17,9 @@ from player_server.storage.clock import wall_ms
 from player_server.storage.tables import enrolment, video
 from tests.support import school
 from tests.support.doors import browser_of, open_doors
-from tests.support.services import close_services, make_services
 
 CONTENT = bytes(range(256)) * 40
 CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:01.000\n安全帽\n"
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest_asyncio
 from aiohttp import web
@@ -21,16 +20,8 @@ from player_server.storage.segments import add_segment
 from telemetry.findings import FindingKind
 from tests.support import school
 from tests.support.doors import browser_of, open_doors
-from tests.support.services import close_services, make_services
 
 MINUTE_MS = 60_000
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 @pytest_asyncio.fixture

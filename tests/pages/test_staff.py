@@ -1,7 +1,6 @@
 """The institution's page: only its own learners, masked, with their hours; and new initial secrets."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest_asyncio
 from aiohttp import ClientSession, web
@@ -17,14 +16,6 @@ from player_server.policy.id_number import check_character
 from player_server.storage.tables import audit, person
 from tests.support import school
 from tests.support.doors import browser_of, csrf_in, open_doors
-from tests.support.services import close_services, make_services
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 @pytest_asyncio.fixture

@@ -1,11 +1,8 @@
 """Rows that may exist once only, written by many at once without any lock; on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
@@ -15,16 +12,8 @@ from player_server.storage.ledger import Evidence, Pair, add_credit, find_subjec
 from player_server.storage.tables import attempt, ledger_entry
 from tests.support import school
 from tests.support.quizzes import add_quiz
-from tests.support.services import close_services, make_services
 
 EVIDENCE = Evidence(sessions=[], challenges=[], attempt=None)
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 async def start(services: Services) -> tuple[int, int]:

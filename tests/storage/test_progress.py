@@ -1,22 +1,9 @@
 """The progress query on both databases."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
-
 from player_server.learning.services import Services
 from player_server.storage.progress import VideoProgress, course_progress, learners_progress, video_progress
 from player_server.storage.tables import video
 from tests.support import school
-from tests.support.services import close_services, make_services
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    made = await make_services(database_url, valkey_url, tmp_path)
-    yield made
-    await close_services(made)
 
 
 async def read(services: Services, learner_id: int, video_id: int) -> VideoProgress:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
+import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from player_server.learning.services import Services
 from player_server.web.address import client_address, local_path
-from tests.support.identity import Visitor, browsers
-from tests.support.services import close_services, make_services
+from tests.support.identity import Visitor
 
 
-@pytest_asyncio.fixture
-async def services(sqlite_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    services = await make_services(sqlite_url, valkey_url, tmp_path)
-    yield services
-    await close_services(services)
-
-
-@pytest_asyncio.fixture
-async def visitor(services: Services) -> AsyncIterator[Visitor]:
-    async with browsers(services) as [visitor]:
-        yield visitor
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database is enough here."""
+    return sqlite_url
 
 
 async def test_every_kind_of_answer_carries_the_headers(visitor: Visitor) -> None:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-import pytest_asyncio
 
 from player_server.learning.services import Services
-from tests.support.identity import PASSWORD, Visitor, add_someone, browsers
-from tests.support.services import close_services, make_services
+from tests.support.identity import PASSWORD, Visitor, add_someone
 
 #: "测试" as GBK.
 ODD = b"\xb2\xe2\xca\xd4"
-
-
-@pytest_asyncio.fixture
-async def services(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Services]:
-    services = await make_services(database_url, valkey_url, tmp_path)
-    yield services
-    await close_services(services)
-
-
-@pytest_asyncio.fixture
-async def visitor(services: Services) -> AsyncIterator[Visitor]:
-    async with browsers(services) as [visitor]:
-        yield visitor
 
 
 async def status_of(visitor: Visitor, method: bytes, path: bytes, headers: dict[bytes, bytes], body: bytes) -> int:
