@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 SecondPage = Literal["ask", "refuse", "newest"]
@@ -31,11 +31,11 @@ class WatchRules:
     busy_wait_ms: int = 30_000
     #: What happens when a second page opens.
     second_page: SecondPage = "ask"
+    #: The most that can ever be earned by one beat, in milliseconds of video: what the grace can hold.
+    allowance_cap_ms: int = field(init=False)
 
-    @property
-    def allowance_cap_ms(self) -> int:
-        """The most that can ever be earned by one beat, in milliseconds of video."""
-        return int(self.gap_grace_ms * self.max_rate)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "allowance_cap_ms", int(self.gap_grace_ms * self.max_rate))
 
     @property
     def leaving_ms(self) -> int:
@@ -50,3 +50,9 @@ def watched_from_ms(duration_ms: int) -> int:
     """The frontier, in milliseconds, from which a video of this duration is watched."""
     tolerance = min(WATCHED_TOLERANCE_MS, int(duration_ms * WATCHED_TOLERANCE_SHARE))
     return duration_ms - tolerance
+
+
+def is_watched(frontier_ms: int, duration_ms: int) -> bool:
+    """Whether this frontier is enough. Nearly every beat is far from the end, and is done with one subtraction."""
+    left = duration_ms - frontier_ms
+    return left <= WATCHED_TOLERANCE_MS and left <= int(duration_ms * WATCHED_TOLERANCE_SHARE)

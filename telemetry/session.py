@@ -10,7 +10,7 @@ import msgspec
 
 from telemetry.findings import Finding, FindingKind
 from telemetry.messages import Beat, Uncredited
-from telemetry.rules import WatchRules, watched_from_ms
+from telemetry.rules import WatchRules, is_watched, watched_from_ms
 
 
 class Draw(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +123,7 @@ def _count(
         findings += (Finding(FindingKind.IMPOSSIBLE_RATE, round(beat.rate * 1000)),)
 
     frontier = s.frontier_ms + earned
-    finished = frontier >= watched_from_ms(s.duration_ms)
+    finished = is_watched(frontier, s.duration_ms)
     until = s.until_challenge_ms - earned
     held: str | None = None
     draw = s.draw
@@ -145,7 +145,7 @@ def _count(
         held=held,
         watched=finished,
     )
-    lost = _lost_ms(reason, usable, silence, earned)
+    lost = _lost_ms(reason, usable, silence, earned) if reason else 0
     return Outcome(
         after,
         earned_ms=earned,
@@ -166,8 +166,10 @@ def _lost_ms(reason: str | None, usable: int, silence: int, earned: int) -> int:
 
 def wait_ms(s: Session, rules: WatchRules) -> int | None:
     """How long the page must go on beating at the end until the trailing rest is earned, or None."""
+    if s.watched or s.held is not None or not is_watched(s.position_ms, s.duration_ms):
+        return None
     goal = watched_from_ms(s.duration_ms)
-    if s.watched or s.held is not None or s.position_ms < goal or s.frontier_ms >= goal:
+    if s.frontier_ms >= goal:
         return None
     return max(0, int((goal - s.frontier_ms) / rules.max_rate) - s.carry_ms)
 

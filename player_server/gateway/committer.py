@@ -28,15 +28,15 @@ T = TypeVar("T")
 class Release(Protocol):
     """What happens to a player's part of a batch once it is known."""
 
-    async def durable(self, pending: Pending, held: str | None) -> None:
+    def durable(self, pending: Pending, held: str | None) -> None:
         """It is committed: send the ack and what goes with it."""
         ...
 
-    async def fenced(self, pending: Pending, state: RowState | None) -> None:
+    def fenced(self, pending: Pending, state: RowState | None) -> None:
         """Its row belongs to somebody else, or the player was ended."""
         ...
 
-    async def refused(self, pending: Pending) -> None:
+    def refused(self, pending: Pending) -> None:
         """The database will never take this row."""
         ...
 
@@ -92,17 +92,20 @@ class Committer:
 
     async def _tick(self, pending: list[Pending], players: list[Player]) -> None:
         segments = [row for player in players if player.closed_segments for row in player.take_segments()]
-        findings = [row for player in players for row in player.take_findings()]
+        findings = [row for player in players if player.new_findings for row in player.take_findings()]
         batch = Batch([each.row for each in pending], segments, findings)
         try:
             held = await self._until_durable(lambda: self._store.commit(batch, self._windows))
         except BadBatch as error:
             await self._bisect(pending, players, error)
             return
-        missing = [each for each in pending if each.row.person_id not in held]
+        missing: list[Pending] = []
         for each in pending:
-            if each.row.person_id in held:
-                await self._release.durable(each, held[each.row.person_id])
+            person_id = each.row.person_id
+            if person_id in held:
+                self._release.durable(each, held[person_id])
+            else:
+                missing.append(each)
         metrics.acks.inc(len(pending) - len(missing))
         if missing:
             await self._judge(missing)
@@ -111,7 +114,7 @@ class Committer:
         """One bad row must not hold up the others: halve until it stands alone."""
         if len(pending) == 1:
             log.error("row_refused", error=str(error))
-            await self._release.refused(pending[0])
+            self._release.refused(pending[0])
             return
         middle = len(pending) // 2
         await self._tick(pending[:middle], players[:middle])
@@ -128,7 +131,7 @@ class Committer:
                 self._locked_out.add(each.player)
                 asyncio.get_running_loop().call_later(LOCKED_RETRY_S, self._add_again, each.player)
             else:
-                await self._release.fenced(each, state)
+                self._release.fenced(each, state)
 
     def _add_again(self, player: Player) -> None:
         self._locked_out.discard(player)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from player_server.observe import metrics
 from telemetry.messages import Close, encode
@@ -16,6 +16,10 @@ from telemetry.messages import Close, encode
 #: A client that left this many bytes unread is cut off. Honest clients never have more than a few hundred waiting,
 #: and below the transport's own mark (64 KiB) a send never blocks.
 UNREAD_BYTES = 32 * 1024
+#: The head of a text frame whose payload has so many bytes; a longer one has its length in two more bytes.
+_SHORT = tuple(bytes((0x81, size)) for size in range(126))
+_LONG = bytes((0x81, 126))
+_PING = bytes((0x89, 0))
 
 
 class Connection:
@@ -38,8 +42,11 @@ class Connection:
         self._reader: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
 
-    async def send(self, message: msgspec.Struct) -> None:
-        """Put one message on the wire. Never blocks: a client that does not read is cut off instead."""
+    def send(self, message: msgspec.Struct) -> None:
+        """Put one message on the wire. Never waits: a client that does not read is cut off instead.
+
+        The frame is written here and not by aiohttp, whose way costs an ack as much as counting its beat does.
+        """
         if self._code is not None or self._ws.closed or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > UNREAD_BYTES:
@@ -47,11 +54,16 @@ class Connection:
             # A close frame would have to wait behind what is not read.
             self._transport.abort()
             return
-        try:
-            await self._ws.send_frame(encode(message), WSMsgType.TEXT)
-        except (ConnectionError, RuntimeError):
-            # It closed while we were sending; its handler notices by itself.
-            return
+        payload = encode(message)
+        size = len(payload)
+        head = _SHORT[size] if size < 126 else _LONG + size.to_bytes(2, "big")
+        self._transport.write(head + payload)
+
+    def ping(self) -> None:
+        """Let the line be seen in use. The answer is not waited for: who is gone is found by the beats that fail to
+        come, and aiohttp's own heartbeat would set a timer anew with every beat."""
+        if self._code is None and not self._ws.closed and not self._transport.is_closing():
+            self._transport.write(_PING)
 
     def close(self, code: Close) -> None:
         """Have its handler close it; the first code wins."""

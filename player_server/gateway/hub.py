@@ -25,6 +25,8 @@ from telemetry.messages import Close, Credited, Resume, Rewind, Watched
 
 #: How often the node looks for silent players and renews locks, in seconds.
 ROUND_S = 1.0
+#: Pings keep proxies (many close after 60 s of silence) and phones awake, in milliseconds.
+PING_MS = 20_000
 #: A lock is renewed after this share of its time to live, if its player has been heard since.
 RENEW_SHARE = 0.25
 #: How long a stop waits for the last commits, and then for the players' sockets to close, in seconds.
@@ -98,16 +100,16 @@ class Hub:
 
     # ---------------------------------------------------------------- what a commit brings
 
-    async def durable(self, pending: Pending, held: str | None) -> None:
+    def durable(self, pending: Pending, held: str | None) -> None:
         """Release: acks and everything that had to wait for the commit."""
         player = pending.player
         connection = player.connection
         player.durable_frontier_ms = pending.row.frontier_ms
-        await connection.send(pending.ack)
+        connection.send(pending.ack)
         if pending.rewound is not None:
             rewound = pending.rewound
             metrics.rewinds.labels(rewound.reason).inc()
-            await connection.send(Rewind(rewound.id, rewound.to_ms / 1000, rewound.reason))
+            connection.send(Rewind(rewound.id, rewound.to_ms / 1000, rewound.reason))
         if pending.row.issue is not None and held == pending.row.issue:
             player.durable_hold = held
             self.spawn(self._show_challenge(player, held))
@@ -116,7 +118,7 @@ class Hub:
         if pending.finished:
             self.spawn(self._finish(player))
 
-    async def fenced(self, pending: Pending, state: RowState | None) -> None:
+    def fenced(self, pending: Pending, state: RowState | None) -> None:
         """Release: the row says why this player may not write any more."""
         self._dismiss(pending.player, state)
 
@@ -127,7 +129,7 @@ class Hub:
         if state is not None and state.session_id == player.opened.session_id and state.ended_reason is not None:
             self.spawn(self.watching.release(player.person_id, player.opened.session_id))
 
-    async def refused(self, pending: Pending) -> None:
+    def refused(self, pending: Pending) -> None:
         """Release: the database refuses this row for good."""
         self.drop(pending.player)
         pending.player.connection.close(Close.PROTOCOL_ERROR)
@@ -137,7 +139,7 @@ class Hub:
         credited = await self.watching.finish(opened.person_id, opened.learner_id, opened.video_id, opened.round)
         if credited:
             player.credit()
-        await player.connection.send(Watched(opened.quiz, credited))
+        player.connection.send(Watched(opened.quiz, credited))
 
     # ---------------------------------------------------------------- challenges
 
@@ -153,14 +155,14 @@ class Hub:
                 await asyncio.sleep(SHOW_AGAIN_S)
                 continue
             if notice is not None and self.owns(player):
-                await player.connection.send(notice)
+                player.connection.send(notice)
             return
 
     def _apply_hold(self, player: Player, held: str | None) -> None:
         if held is None:
             if player.state.held is not None:
                 player.resume()
-                self.spawn(player.connection.send(Resume(player.state.position_ms / 1000)))
+                player.connection.send(Resume(player.state.position_ms / 1000))
         elif held != player.durable_hold:
             player.hold(held)
             self.spawn(self._show_challenge(player, held))
@@ -184,7 +186,7 @@ class Hub:
             return
         if hint.video_id == player.opened.video_id:
             player.credit()
-        self.spawn(player.connection.send(Credited(hint.video_id, hint.hours)))
+        player.connection.send(Credited(hint.video_id, hint.hours))
 
     async def _look_at_hold(self, player: Player) -> None:
         known = player.durable_hold
@@ -226,8 +228,16 @@ class Hub:
                 for each in self.players.values()
                 if now - each.renewed_ms > ttl * RENEW_SHARE and each.last_heard_ms > each.renewed_ms
             ]
+            self.ping(now)
             if due:
                 await self.renew(due, now)
+
+    def ping(self, now_ms: int) -> None:
+        """Ping every player whose last ping was long ago."""
+        for player in self.players.values():
+            if now_ms - player.pinged_ms >= PING_MS:
+                player.pinged_ms = now_ms
+                player.connection.ping()
 
     async def _retire(self, player: Player) -> None:
         await self.committer.drained(player)

@@ -35,9 +35,7 @@ class Player:
     """The live player of one person on one socket. Only its own node's event loop touches it."""
 
     __slots__ = (
-        "_arrived_ms",
         "_draw",
-        "_findings",
         "_finished",
         "_found",
         "_issue",
@@ -51,8 +49,10 @@ class Player:
         "durable_hold",
         "epoch",
         "last_heard_ms",
+        "new_findings",
         "opened",
         "person_id",
+        "pinged_ms",
         "renewed_ms",
         "rules",
         "state",
@@ -71,12 +71,13 @@ class Player:
         self.durable_frontier_ms = opened.session.frontier_ms
         self.last_heard_ms = now_ms
         self.renewed_ms = now_ms
+        self.pinged_ms = now_ms
         self.closed_segments: list[Segment] = []
         self._draw = draw
         self._segments = SegmentLog(opened.epoch)
         self._rhythm = Rhythm()
         self._found: dict[str, FindingRow] = {row.kind: row for row in opened.findings}
-        self._findings: list[FindingRow] = []
+        self.new_findings: list[FindingRow] = []
         self._clear()
 
     def _clear(self) -> None:
@@ -84,7 +85,6 @@ class Player:
         self._rewound: Rewound | None = None
         self._uncredited: Uncredited | None = None
         self._finished = False
-        self._arrived_ms = 0
 
     def beat(self, beat: Beat, now_ms: int) -> bool:
         """Count one beat. Returns whether something has to be committed (a replay has nothing)."""
@@ -130,18 +130,18 @@ class Player:
             last_at=now,
         )
         self._found[finding.kind] = row
-        self._findings = [each for each in self._findings if each.kind != row.kind] + [row]
+        self.new_findings = [each for each in self.new_findings if each.kind != row.kind] + [row]
 
     def take(self) -> Pending:
         """The newest state for a batch. What happened is handed over with it."""
         state = self.state
         wait = wait_ms(state, self.rules)
         ack = Ack(
-            seq=state.seq,
-            frontier=state.frontier_ms / 1000,
-            watched=state.watched,
-            wait=None if wait is None else wait / 1000,
-            uncredited=self._uncredited,
+            state.seq,
+            state.frontier_ms / 1000,
+            state.watched,
+            None if wait is None else wait / 1000,
+            self._uncredited,
         )
         row = BeatRow(
             self.person_id,
@@ -197,7 +197,7 @@ class Player:
 
     def take_findings(self) -> list[FindingRow]:
         """The findings since the last batch, for the batch."""
-        findings, self._findings = self._findings, []
+        findings, self.new_findings = self.new_findings, []
         return findings
 
     def end_segment(self, reason: str) -> None:

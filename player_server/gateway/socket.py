@@ -44,8 +44,6 @@ HUB = web.AppKey("hub", Hub)
 
 #: A socket that does not say hello within this many seconds is closed.
 HELLO_S = 10.0
-#: Pings keep proxies (many close after 60 s of silence) and phones awake.
-PING_S = 20.0
 #: So often the player is asked for before a newcomer is told that somebody plays (see WatchRules.leaving_ms).
 LEAVING_LOOKS = 4
 #: After this many messages in a row that are none, the client is not one of ours.
@@ -74,12 +72,13 @@ async def watch(request: web.Request) -> web.StreamResponse:
         raise web.HTTPUnauthorized
     ws = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
-        heartbeat=PING_S,
         max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp refuses a message of exactly this size.
         compress=False,
         timeout=2.0,
     )
     await ws.prepare(request)
+    # They are sent; a player lives for hours, and its headers would be a fifth of its memory.
+    ws.headers.clear()
     transport = request.transport
     if transport is None:
         return ws
@@ -155,7 +154,7 @@ class _Socket:
                 await self.ws.close()
                 return None
             if not isinstance(message, Hello):
-                await self.connection.send(Error("no_hello", "Say hello first.", False))
+                self.connection.send(Error("no_hello", "Say hello first.", False))
                 continue
             rules = self.hub.watching.rules
             answer = await self._say_hello(message)
@@ -165,11 +164,11 @@ class _Socket:
                 await asyncio.sleep(rules.leaving_ms / 1000 / LEAVING_LOOKS)
                 answer = await self._say_hello(message)
             if isinstance(answer, Opened):
-                return await self._welcome(answer)
+                return self._welcome(answer)
             if not isinstance(answer, Occupied):
                 return None
             refuse = rules.second_page == "refuse"
-            await self.connection.send(Busy(answer.since_s, answer.device, "refuse" if refuse else "ask"))
+            self.connection.send(Busy(answer.since_s, answer.device, "refuse" if refuse else "ask"))
             if not noted:
                 noted = True
                 deadline = asyncio.get_running_loop().time() + rules.busy_wait_ms / 1000
@@ -196,13 +195,13 @@ class _Socket:
                 return None
             if frame.type is not WSMsgType.TEXT and frame.type is not WSMsgType.BINARY:
                 return None
-            message = await self._decode(frame.data if frame.type is WSMsgType.TEXT else None)
+            message = self._decode(frame.data if frame.type is WSMsgType.TEXT else None)
             if message is not None:
                 return message
             if self.bad > MOST_BAD:
                 return None
 
-    async def _decode(self, data: str | None) -> ClientMessage | None:
+    def _decode(self, data: str | None) -> ClientMessage | None:
         """None for what is no message; the client is told, and its next good one counts."""
         try:
             if data is None:
@@ -210,14 +209,14 @@ class _Socket:
             message: ClientMessage = decode_client(data)
         except (msgspec.DecodeError, RecursionError) as error:
             self.bad += 1
-            await self.connection.send(Error("bad_message", str(error)[:200], False))
+            self.connection.send(Error("bad_message", str(error)[:200], False))
             return None
         self.bad = 0
         return message
 
     async def _say_hello(self, hello: Hello) -> Opened | Occupied | None:
         if hello.video != self.ticket.video_id:
-            await self.connection.send(Error("wrong_video", "The ticket is for another video.", False))
+            self.connection.send(Error("wrong_video", "The ticket is for another video.", False))
             self.connection.close(Close.PROTOCOL_ERROR)
             return None
         try:
@@ -225,21 +224,21 @@ class _Socket:
                 self.ticket, hello.video, hello.session, hello.takeover, self.user_agent
             )
         except TryLater:
-            await self.connection.send(Error("try_later", "Who plays cannot be checked now.", True))
+            self.connection.send(Error("try_later", "Who plays cannot be checked now.", True))
             self.connection.close(Close.TRY_LATER)
             return None
         if isinstance(answer, Refused):
-            await self.connection.send(Error(answer.code, "You may not watch this video.", False))
+            self.connection.send(Error(answer.code, "You may not watch this video.", False))
             signed_out = answer.code in ("signed_out", "learner_disabled")
             self.connection.close(Close.NOT_ALLOWED if signed_out else Close.NO_COURSE)
             return None
         return answer
 
-    async def _welcome(self, opened: Opened) -> Player:
+    def _welcome(self, opened: Opened) -> Player:
         player = make_player(opened, self.hub, self.connection)
         self.hub.adopt(player)
         state, rules = opened.session, self.hub.watching.rules
-        await self.connection.send(
+        self.connection.send(
             Welcome(
                 session=opened.session_id,
                 epoch=opened.epoch,
@@ -258,7 +257,7 @@ class _Socket:
             )
         )
         if state.watched and not state.credited:
-            await self.connection.send(Watched(opened.quiz, False))
+            self.connection.send(Watched(opened.quiz, False))
         return player
 
     # ---------------------------------------------------------------- after it
@@ -266,8 +265,15 @@ class _Socket:
     async def _play(self, player: Player) -> bool:
         """Count beats until the socket closes. Returns whether the page said bye."""
         hub = self.hub
-        async for frame in self.ws:
-            message = await self._decode(frame.data if frame.type is WSMsgType.TEXT else None)
+        receive = self.ws.receive
+        while True:
+            frame = await receive()
+            if frame.type is WSMsgType.TEXT:
+                message = self._decode(frame.data)
+            elif frame.type is WSMsgType.BINARY:
+                message = self._decode(None)
+            else:
+                return False
             if not hub.owns(player):
                 # Displaced or retired: its close is under way, and nothing of it counts any more.
                 continue
@@ -279,4 +285,3 @@ class _Socket:
             elif isinstance(message, Hello) or self.bad > MOST_BAD:
                 self.connection.close(Close.PROTOCOL_ERROR)
                 return False
-        return False

@@ -207,9 +207,10 @@ playback = Table(
     Column("clock_domain", Text),  # which clock `clock_ms` was read from
     Column("clock_ms", Ms),  # the last beat, or the hello
     Column("ended_reason", Text),  # null while live; else bye | silent | signed_out | disabled | course
+    # Of columns that no beat changes: PostgreSQL then rewrites the row in place, at half the cost.
     Index(
         "ix_playback_live",
-        "clock_ms",
+        "person_id",
         sqlite_where=text("ended_reason IS NULL"),
         postgresql_where=text("ended_reason IS NULL"),
     ),

@@ -70,7 +70,7 @@ class Wire:
         self.sent: list[msgspec.Struct] = []
         self.closed_with: Close | None = None
 
-    async def send(self, message: msgspec.Struct) -> None:
+    def send(self, message: msgspec.Struct) -> None:
         self.sent.append(message)
 
     def close(self, code: Close) -> None:

@@ -187,7 +187,7 @@ MUTANTS = (
         rule="an ack leaves only after the commit",
         file="player_server/gateway/committer.py",
         old="        try:\n            held = await self._until_durable(",
-        new="        for each in pending:\n            await each.player.connection.send(each.ack)\n"
+        new="        for each in pending:\n            each.player.connection.send(each.ack)\n"
         "        try:\n            held = await self._until_durable(",
         test=T_WATCHING + "test_no_ack_leaves_before_the_commit[sqlite]",
     ),

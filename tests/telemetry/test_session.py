@@ -11,7 +11,7 @@ from msgspec import structs
 
 from telemetry.findings import FindingKind
 from telemetry.messages import Beat
-from telemetry.rules import WatchRules, watched_from_ms
+from telemetry.rules import WatchRules, is_watched, watched_from_ms
 from telemetry.session import Draw, Outcome, Session, credit, hold, resume, step, wait_ms
 
 RULES = WatchRules()
@@ -272,6 +272,11 @@ def test_ended_at_the_first_second_earns_one_second() -> None:
 def test_no_video_is_watched_in_an_instant(duration_ms: int) -> None:
     assert 0 < watched_from_ms(duration_ms) <= duration_ms
     assert watched_from_ms(duration_ms) >= duration_ms * 0.9 - 1
+
+
+@given(duration_ms=st.integers(1, 20_000), frontier_ms=st.integers(0, 20_000))
+def test_a_video_is_watched_exactly_from_that_frontier_on(duration_ms: int, frontier_ms: int) -> None:
+    assert is_watched(frontier_ms, duration_ms) == (frontier_ms >= watched_from_ms(duration_ms))
 
 
 def test_after_credit_everything_is_free_and_nothing_is_counted() -> None:

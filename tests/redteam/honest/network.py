@@ -65,7 +65,7 @@ async def _half_open(game: Game, number: int, gaps: list[int]) -> None:
 @case(
     "F05",
     "a proxy that closes a connection after 60 s without data from the server, while the player is paused",
-    "a paused page beats on and is acknowledged; gateway.socket.PING_S: 20 s, and lock_ttl below the proxy's limit",
+    "a paused page beats on and is acknowledged; gateway.hub.PING_MS: 20 s, and lock_ttl below the proxy's limit",
     seconds=160,
     load=1,
     twin=False,
