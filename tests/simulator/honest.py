@@ -46,8 +46,11 @@ class HonestLearner:
         self.truths = {video.id: Truth(video.duration) for video in person.videos}
         self.did: Counter[str] = Counter()
         self.told: Counter[str] = Counter()  # reason → seconds that the server named as not counted
+        self.delays: list[float] = []  # from beat to ack, in real milliseconds
         self.passed: set[int] = set()
+        self.handed_in_right: set[int] = set()  # whether or not the result came back
         self._page: PlayerPage | None = None
+        self._pages: list[PlayerPage] = []
         self._checks: set[tuple[str, bool]] = set()
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -79,13 +82,14 @@ class HonestLearner:
         for task in self._answering:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
-        if self._page is not None and self._page.stopped is None:
-            await self._page.vanish()
+        for page in self._pages:
+            await page.vanish()
         await self.person.close()
 
     def _open(self, video: Video, former: str, *, takeover: bool = False) -> PlayerPage:
         page = PlayerPage(self.person, video, self.truths[video.id], self._challenged, former)
-        page.told = self.told
+        page.told, page.delays = self.told, self.delays
+        self._pages = [each for each in self._pages if each.stopped is None] + [page]
         page.open(takeover=takeover)
         return page
 
@@ -243,7 +247,10 @@ class HonestLearner:
             if self.pace.over:
                 return
             self.did["quiz"] += 1
-            outcome = await self.person.hand_in(video, right=self.rng.random() >= FAILED_SHARE)
+            right = self.rng.random() >= FAILED_SHARE
+            if right:
+                self.handed_in_right.add(video.id)
+            outcome = await self.person.hand_in(video, right=right)
             if outcome == "passed":
                 self.passed.add(video.id)
                 return

@@ -6,8 +6,9 @@ What messages mean is not decided here. All times are simulated seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from tests.simulator.line import REPLACED, Line, Message
 from tests.simulator.person import DoorShut, Person
@@ -182,7 +183,10 @@ class PageLine:
         self._over = True
         self._stopped(reason)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._over:
+            work.close()
+            return
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

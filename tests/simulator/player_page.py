@@ -44,6 +44,7 @@ class PlayerPage:
         self.watched = self.credited = False
         self.stopped: str | None = None
         self.told: Counter[str] = Counter()  # reason → seconds that the server said it did not count
+        self.delays: list[float] = []  # from beat to ack, in real milliseconds
         self.trail = 0.0
         self._challenged = challenged
         self._former = former
@@ -51,7 +52,7 @@ class PlayerPage:
         self._seq = 0
         self._rewind: int | None = None
         self._wait: float | None = None
-        self._reported: dict[int, float] = {}
+        self._reported: dict[int, tuple[float, float]] = {}  # seq → where the picture stood, and when
         self._sent_at = self._confirmed_at = self.pace.now()
         self._unanswered_since: float | None = None
         self._nudge = asyncio.Event()
@@ -170,7 +171,7 @@ class PlayerPage:
             return
         self._seq += 1
         self._sent_at = self.pace.now()
-        self._reported[self._seq] = self.picture.position
+        self._reported[self._seq] = (self.picture.position, self._sent_at)
         if self._unanswered_since is None:
             self._unanswered_since = self._sent_at
         await self._line.send(
@@ -298,12 +299,14 @@ class PlayerPage:
     def _acknowledged(self, message: Message) -> None:
         self._confirmed_at = self.pace.now()
         self.live = True
-        position = self._reported.get(message["seq"])
+        reported = self._reported.get(message["seq"])
         for seq in [each for each in self._reported if each <= message["seq"]]:
             del self._reported[seq]
         self.truth.acknowledged = max(self.truth.acknowledged, message["frontier"] * self.pace.speed)
-        if position is not None and "challenge" not in self.picture.holds:
-            self.trail = max(0.0, position - message["frontier"] * self.pace.speed)
+        if reported is not None:
+            self.delays.append((self.pace.now() - reported[1]) / self.pace.speed * 1000)
+        if reported is not None and "challenge" not in self.picture.holds:
+            self.trail = max(0.0, reported[0] - message["frontier"] * self.pace.speed)
             slow = self.trail > (TRAIL_TO_S if self.picture.rate < 1 else TRAIL_FROM_S)
             self.picture.set_rate(0.97 if slow else 1.0)
         if message["uncredited"]:

@@ -78,6 +78,7 @@ class Figures:
     cheaters: list[CheatFigures] = field(default_factory=list)
     did: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
+    delays: list[float] = field(default_factory=list)  # from an honest beat to its ack, in real milliseconds
 
     @property
     def rounding(self) -> float:
@@ -92,8 +93,14 @@ class Figures:
             faults.append(f"unearned credit: people {honest + cheaters}")
         if late := [each.number for each in self.honest if each.hours_missing]:
             faults.append(f"hours that were due and not credited: people {late}")
-        if odd := [each.number for each in self.honest if each.unexplained > self.rounding]:
-            faults.append(f"lost seconds that nobody explained: people {odd}")
+        odd = [
+            f"person {each.number}: {loss.taken_back:.2f} s, {loss.reason}"
+            for each in self.honest
+            for loss in each.losses
+            if loss.taken_back > self.rounding
+        ]
+        if odd:
+            faults.append(f"lost seconds that nobody explained ({', '.join(odd)})")
         if self.honest and (p99 := percentile([each.share for each in self.honest], 0.99)) > MOST_LOSS_P99:
             faults.append(f"honest loss p99 {p99:.2%} is more than {MOST_LOSS_P99:.0%}")
         flagged = sum(each.flagged for each in self.honest)
@@ -127,7 +134,7 @@ class Figures:
             f"  watched twice     {_time(sum(lost))}   (did not count the first time)",
             f"  loss              median {percentile(shares, 0.5):.3%}, p99 {percentile(shares, 0.99):.3%}, "
             f"worst {worst.share:.3%} (person {worst.number}: {worst.lost:.1f} s of {_time(worst.watched)})",
-            f"  unexplained       {unexplained:.2f} s",
+            f"  unexplained       {unexplained:.2f} s   (of it: acknowledged and taken back, or without a reason)",
             f"  unearned          {unearned:.2f} s",
             f"  hours             {sum(each.hours for each in self.honest)} videos credited, "
             f"{sum(each.hours_missing for each in self.honest)} missing, "
@@ -141,6 +148,8 @@ class Figures:
                 or "none"
             ),
             f"  told `uncredited` {told or 'nothing'}",
+            f"  beat to ack       p50 {percentile(self.delays, 0.5):.0f} ms, "
+            f"p99 {percentile(self.delays, 0.99):.0f} ms, which feel {self.speed:g} times as long",
             "  what they did     " + ", ".join(f"{name} {count}" for name, count in sorted(self.did.items())),
         ]
         return lines
@@ -171,8 +180,10 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """The smallest value that at least this share of the values does not exceed; 0 if there are none."""
     ordered = sorted(values)
+    if not ordered:
+        return 0.0
     return ordered[min(len(ordered) - 1, max(0, -int(-len(ordered) * share // 1) - 1))]
 
 

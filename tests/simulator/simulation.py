@@ -85,6 +85,7 @@ async def _look(place: Town, honest: list[HonestLearner], cheaters: list[Cheater
     for learner in honest:
         figures.did.update(learner.did)
         figures.told.update(learner.told)
+        figures.delays += learner.delays
         while True:
             found = _honest(learner, await place.stored(learner.person), rounding)
             if not found.hours_missing or loop.time() > deadline:
@@ -123,9 +124,10 @@ def _honest(learner: HonestLearner, stored: Stored, rounding: float) -> HonestFi
             # The day was over before the server, which trails by a moment, had caught up.
             losses.append(Loss(truth.frontier - counts, "end_of_day", max(0.0, truth.acknowledged - counts)))
         enough = watched_from_ms(round(video.duration / learner.pace.speed * 1000)) / 1000 * learner.pace.speed
-        if truth.frontier >= enough - rounding and (video.id in learner.passed or not video.has_quiz):
+        if truth.frontier >= enough - rounding and (video.id in learner.handed_in_right or not video.has_quiz):
             wrong.discard(video.id)
-            missing += video.id in stored.watched and video.id not in stored.credited
+        if video.id in stored.watched and (video.id in learner.passed or not video.has_quiz):
+            missing += video.id not in stored.credited
     return HonestFigures(
         number=learner.person.account.number,
         watched=sum(truth.watched for truth in learner.truths.values()),
