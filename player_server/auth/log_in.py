@@ -105,7 +105,7 @@ async def choose_account(
         )
         token = None
         if account is not None and not login.must_change:
-            token = await renew_login(conn, login.login_hash, learner_id=learner_id)
+            token = await renew_login(conn, login.person_id, login.login_hash, learner_id=learner_id)
         await record(
             conn,
             at=(await services.clock.read(conn)).ms,

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.services import Services
 from player_server.storage.ended_players import end_players
-from player_server.storage.tables import institution, learner, login_session, person, staff
+from player_server.storage.tables import institution, learner, login_session, person, playback, staff
 
 TOKEN_BYTES = 32
 HOUR_MS = 3_600_000
@@ -176,7 +176,7 @@ async def open_login(
     return token
 
 
-async def renew_login(conn: AsyncConnection, login_hash: str, **changes: object) -> str | None:
+async def renew_login(conn: AsyncConnection, person_id: int, login_hash: str, **changes: object) -> str | None:
     """Give a log-in a new cookie value together with its new rights; None if it has ended meanwhile."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     renewed = await conn.execute(
@@ -184,7 +184,16 @@ async def renew_login(conn: AsyncConnection, login_hash: str, **changes: object)
         .where(login_session.c.token_hash == login_hash)
         .values(token_hash=hash_token(token), **changes)
     )
-    return token if renewed.rowcount == 1 else None
+    if renewed.rowcount != 1:
+        return None
+    # A player that was opened by this log-in goes on, and has to end with it; also one whose hello is under way.
+    await conn.execute(select(playback.c.epoch).where(playback.c.person_id == person_id).with_for_update())
+    await conn.execute(
+        update(playback)
+        .where(playback.c.person_id == person_id, playback.c.login_hash == login_hash)
+        .values(login_hash=hash_token(token))
+    )
+    return token
 
 
 async def end_login(conn: AsyncConnection, token: str | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.tables import playback
@@ -20,6 +20,8 @@ async def end_players(
     The higher epoch shuts the page out of the row at once. What was earned stays in it. After the commit the
     caller publishes `Hint(person_id, "signed_out")`, so that the node with the socket closes it without a beat.
     """
+    # A hello that is under way holds this lock; without waiting for it the row would be judged as it was before.
+    await conn.execute(select(playback.c.epoch).where(playback.c.person_id == person_id).with_for_update())
     ended = (
         update(playback)
         .where(playback.c.person_id == person_id, playback.c.ended_reason.is_(None))

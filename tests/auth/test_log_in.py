@@ -120,6 +120,25 @@ async def test_somebody_with_several_accounts_chooses_one_and_gets_a_new_cookie(
     assert chosen.account.learner_id == someone.learner_ids[1]
 
 
+async def test_a_player_that_was_opened_before_the_account_was_changed_still_ends_with_the_log_out(
+    services: Services,
+) -> None:
+    someone = await add_someone(services, institutions=2)
+    first = await entered(services, someone)
+    login = await find_learner(services, first.token)
+    assert login is not None
+    chosen = await choose_account(services, login, someone.learner_ids[0], BROWSER)
+    assert chosen is not None
+    await play(services, someone.person_id, chosen.token)
+    login = await find_learner(services, chosen.token)
+    assert login is not None
+    other = await choose_account(services, login, someone.learner_ids[1], BROWSER)
+    assert other is not None
+    assert await player(services, someone.person_id) == (5, None, 33_000)
+    await log_out(services, Client(BROWSER.address, BROWSER.device, other.token))
+    assert await player(services, someone.person_id) == (6, "signed_out", 33_000)
+
+
 async def test_a_log_in_that_must_change_cannot_choose_an_account(services: Services) -> None:
     someone = await add_someone(services, password=None, initial=True, institutions=2)
     result = await entered(services, someone, someone.initial)
@@ -224,3 +243,19 @@ async def test_a_log_in_that_waits_for_the_player_does_not_block_whoever_holds_i
         await until(waits)
         await record_finding(conn, FindingKind.PHONE_REUSED, source="test", person_id=someone.person_id, at=1)
     assert isinstance(await again, LoggedIn)
+
+
+async def test_a_hello_that_is_under_way_does_not_survive_the_log_out(services: Services) -> None:
+    """The page is about to play and has not committed yet; until then the row is as its last player left it."""
+    someone = await add_someone(services)
+    login = await entered(services, someone)
+    await play(services, someone.person_id, login.token)
+    async with services.db.write() as conn:
+        await conn.execute(update(playback).values(ended_reason="bye"))
+    async with services.db.write() as conn:
+        await lock_playback(conn, someone.person_id)
+        await conn.execute(update(playback).values(ended_reason=None))
+        leaving = asyncio.create_task(log_out(services, Client(BROWSER.address, BROWSER.device, login.token)))
+        await asyncio.wait([leaving], timeout=0.5)
+    await leaving
+    assert (await player(services, someone.person_id))[1] == "signed_out"
