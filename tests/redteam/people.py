@@ -58,7 +58,9 @@ class Page:
         self.rewound_at = 0.0
         self.watched = False
         self.wait: float | None = None
-        self.lost_in_gaps = 0.0  # seconds that the server said it did not count, after silence
+        #: Seconds that the server said it did not count after silence, and what was played until that was heard.
+        self.lost_in_gaps = 0.0
+        self.sent_at = 0.0  # when the last beat was
         self.opened_at = 0.0  # on the servers' clock, before the hello was sent
         self.inbox: list[Message] = []
         self._news = asyncio.Condition()
@@ -86,6 +88,8 @@ class Page:
             case "rewind":
                 self.rewind, self.rewound_to = message["id"], message["to"]
                 self.rewound_at = self.arena.now()
+                if message["reason"] == "gap":
+                    self.lost_in_gaps += self.rewound_at - self.sent_at
 
     @property
     def closed(self) -> bool:
@@ -158,6 +162,7 @@ class Page:
         self.seq += 1
         message: Message = {"type": "beat", "seq": self.seq, "position": position, "playing": playing}
         message |= {"event": event, "rate": 1.0, "visible": True, "rewind": self.rewind}
+        self.sent_at = self.arena.now()
         return await self.raw(json.dumps(message | more))
 
     async def acked(self, position: float, **more: Any) -> bool:

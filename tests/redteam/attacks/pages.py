@@ -15,8 +15,8 @@ from tests.redteam.case import case
 from tests.redteam.game import Game
 from tests.redteam.people import Learner, Page
 
-#: "At once", on a machine that plays everything else beside it.
-AT_ONCE_S = 3.0
+#: "At once", on a machine that plays everything else beside it. A prompt waits for nobody's timeout (20 s, 30 s).
+AT_ONCE_S = 10.0
 
 
 @case(
