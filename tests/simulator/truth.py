@@ -31,7 +31,7 @@ class Truth:
     duration: float
     frontier: float = 0.0
     watched: float = 0.0  # everything new that was shown, including what had to be shown again
-    acknowledged: float = 0.0  # the farthest frontier that an ack or a welcome named
+    acknowledged: float = 0.0  # the farthest frontier that an ack named
     losses: list[Loss] = field(default_factory=list)
 
     def play(self, start: float, end: float) -> None:
@@ -47,4 +47,3 @@ class Truth:
             taken_back = lost if reason is None else max(0.0, min(self.acknowledged, self.frontier) - place)
             self.losses.append(Loss(lost, reason or "unexplained", taken_back))
             self.frontier = place
-        self.acknowledged = max(self.acknowledged, place)
