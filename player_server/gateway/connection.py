@@ -29,7 +29,7 @@ class Connection:
     its handler is receiving, and frames still under way then reset it, so that the client never reads the code.
     """
 
-    __slots__ = ("_code", "_done", "_reader", "_transport", "_ws")
+    __slots__ = ("_code", "_done", "_finished", "_reader", "_transport", "_ws")
 
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self._ws = ws
@@ -40,7 +40,9 @@ class Connection:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
         self._code: Close | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._done = asyncio.Event()
+        self._finished = False
+        # Made for whoever waits: thousands of players would each carry one that nobody needs.
+        self._done: asyncio.Event | None = None
 
     def send(self, message: msgspec.Struct) -> None:
         """Put one message on the wire. Never waits: a client that does not read is cut off instead.
@@ -96,9 +98,12 @@ class Connection:
             if self._code is not None:
                 await self._ws.close(code=self._code, message=self._code.name.lower().encode())
         finally:
-            self._done.set()
+            self._finished = True
+            if self._done is not None:
+                self._done.set()
 
     async def closed(self) -> None:
         """Wait until a close that was begun is done."""
-        if self._code is not None:
+        if self._code is not None and not self._finished:
+            self._done = self._done or asyncio.Event()
             await self._done.wait()

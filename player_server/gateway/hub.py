@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -45,6 +46,7 @@ class Hub:
         self.watching = watching
         self.committer = Committer(store, windows, self)
         self.players: dict[int, Player] = {}
+        self.draw = partial(draw, services)
         self._tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
 
@@ -309,8 +311,7 @@ class Hub:
 
 def make_player(opened: Opened, hub: Hub, connection: Any) -> Player:
     """The live player for a page that was let in."""
-    services = hub.services
-    return Player(opened, connection, hub.watching.rules, lambda: draw(services), monotonic_ms())
+    return Player(opened, connection, hub.watching.rules, hub.draw, monotonic_ms())
 
 
 def _why(player: Player, state: RowState | None) -> Close:

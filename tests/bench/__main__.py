@@ -17,7 +17,7 @@ from typing import Any
 import uvloop
 
 from tests.bench.cost import Cores, machine
-from tests.bench.measure import FULL, QUICK, WARM_UP, Played, Say, Spans, Started, play, start_up
+from tests.bench.measure import FULL, QUICK, Played, Say, Spans, Started, play, start_up
 from tests.bench.report import NAMES, Run
 from tests.bench.stage import ROOT, Kind, Stores, open_stores, running
 
@@ -60,7 +60,7 @@ async def _run(options: argparse.Namespace) -> Run:
     cores = Cores.split()
     os.sched_setaffinity(0, cores.others)
     load = " ".join(f"{each:.2f}" for each in os.getloadavg())
-    people = sum(size + WARM_UP for size in players) + at_once + WARM_UP
+    people = sum(size + spans.warm_up for size in (*players, at_once))
     steps = _Steps(len(players) + bool(at_once) * (len(kinds) + 1))
     played: list[Played] = []
     started: list[Started] = []
@@ -78,11 +78,11 @@ async def _run(options: argparse.Namespace) -> Run:
             async with AsyncExitStack() as servers:
                 fresh = [await servers.enter_async_context(running(each, folder, cores)) for each in every]
                 played += await play(fresh, size, person, spans, nominal=size == max(players), say=say)
-            person += size + WARM_UP
+            person += size + spans.warm_up
         for stores in every if at_once else ():
             async with running(stores, folder, cores) as server:
                 say = steps.next(f"{NAMES[server.kind]}, {at_once} at once")
-                started.append(await start_up(server, at_once, person, say=say))
+                started.append(await start_up(server, at_once, person, spans, say=say))
         steps.done()
     return Run(machine(), _commit(), load, settings, played, started)
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from tests.bench.cost import cpu_s, memory_kb
-from tests.bench.load import Crew, Delays
+from tests.bench.load import GENTLY, Crew, Delays
 from tests.bench.stage import Counts, Kind, Server, Ticks, Use
 
-#: Players that come and go before anything is measured, so that code and connections are loaded.
-WARM_UP = 10
 #: One beat each five seconds: what a page does by itself.
 NOMINAL_EVERY_S = 5.0
 
@@ -28,6 +26,7 @@ class Spans:
     """How long each part is measured, in seconds. No part may last as long as silence may (`gap_grace`): while one
     server is measured, the players of the others wait."""
 
+    warm_up: int  # players that come and go before anything is measured, so that code and connections are loaded
     settle: float
     ramp: float
     window: float
@@ -36,8 +35,8 @@ class Spans:
     nominal: float
 
 
-FULL = Spans(settle=2.0, ramp=0.3, window=2.0, rounds=7, half=5.0, nominal=10.0)
-QUICK = Spans(settle=0.2, ramp=0.1, window=0.4, rounds=1, half=0.5, nominal=1.0)
+FULL = Spans(warm_up=GENTLY, settle=2.0, ramp=0.3, window=2.0, rounds=7, half=5.0, nominal=10.0)
+QUICK = Spans(warm_up=5, settle=0.2, ramp=0.1, window=0.4, rounds=1, half=0.5, nominal=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +168,15 @@ async def play(
     servers: Sequence[Server], players: int, first_person: int, spans: Spans, *, nominal: bool, say: Say
 ) -> list[Played]:
     """Measure one number of players on fresh servers, which take turns, so that a change of the machine's mood
-    hits all of them. Uses `players` + WARM_UP people from `first_person` on."""
+    hits all of them. Uses `players` + `warm_up` people from `first_person` on."""
     rigs: list[_Rig] = []
     crews = [Crew(server.port, server.video_id) for server in servers]
     async with _awake(crews):
         for server, crew in zip(servers, crews, strict=True):
             say(f"{server.kind}: connecting")
-            await _warm_up(server, first_person)
+            await _warm_up(server, first_person, spans.warm_up)
             before_kb = memory_kb(server.child.pid)
-            await crew.come(players, server.tickets(first_person + WARM_UP))
+            await crew.come(players, server.tickets(first_person + spans.warm_up))
             await crew.once()
             await asyncio.sleep(spans.settle)
             rigs.append(_Rig(server, (memory_kb(server.child.pid) - before_kb) / players, crew))
@@ -227,20 +226,20 @@ async def _nobody_is_silent(crews: Sequence[Crew]) -> None:
         await crew.once()
 
 
-async def _warm_up(server: Server, first_person: int) -> None:
+async def _warm_up(server: Server, first_person: int, players: int) -> None:
     crew = Crew(server.port, server.video_id)
-    await crew.come(WARM_UP, server.tickets(first_person))
+    await crew.come(players, server.tickets(first_person))
     for _ in range(3):
         await crew.once()
     crew.go()
     await asyncio.sleep(0.2)
 
 
-async def start_up(server: Server, players: int, first_person: int, *, say: Say) -> Started:
+async def start_up(server: Server, players: int, first_person: int, spans: Spans, *, say: Say) -> Started:
     """Everybody comes at once, each with a ticket in its hand."""
-    await _warm_up(server, first_person)
+    await _warm_up(server, first_person, spans.warm_up)
     say("tickets")
-    office = server.tickets(first_person + WARM_UP)
+    office = server.tickets(first_person + spans.warm_up)
     ready = [await office(number) for number in range(players)]
 
     async def in_hand(number: int) -> str:
@@ -249,7 +248,8 @@ async def start_up(server: Server, players: int, first_person: int, *, say: Say)
     say("all at once")
     crew = Crew(server.port, server.video_id)
     before, began = server.cpu(), perf_counter()
-    waits = await crew.come(players, in_hand, at_once=players)
+    async with _awake([crew]):
+        waits = await crew.come(players, in_hand, at_once=players)
     seconds = perf_counter() - began
     after = server.cpu()
     crew.go()
