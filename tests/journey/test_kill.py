@@ -145,7 +145,7 @@ class Scene:
 
 @pytest_asyncio.fixture
 async def scene(database_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
-    course = write_course(tmp_path / "course", Clip("高处作业", 60))
+    course = write_course(tmp_path / "course", Clip("高处作业", 300))
     data = tmp_path / "data"
     data.mkdir()
     valkey = await start_valkey(tmp_path / "valkey")
