@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import aiohttp
 
+from telemetry.messages import Close
 from tests.redteam.people import Learner, Page, Refused
 
 #: How often the page looks, seconds (static/player/ticker.js).
@@ -22,6 +23,8 @@ ANSWER_S = 10.0
 #: It plays a little slower while the server trails (playback.js).
 TRAIL_FROM_S, TRAIL_TO_S, TRAILING = 1.0, 0.3, 0.97
 RETRY_S = 0.5
+#: After a restart everybody returns within this time.
+RESTART_SPREAD_S = 3.0
 
 
 class Viewer:
@@ -77,8 +80,11 @@ class Viewer:
     def position(self) -> float:
         if self._since is None:
             return self._at
-        rate = self._speed * (TRAILING if self._trailing else 1.0)
-        return min(self._end, self._at + (self._now() - self._since) * rate)
+        return min(self._end, self._at + (self._now() - self._since) * self._rate)
+
+    @property
+    def _rate(self) -> float:
+        return self._speed * (TRAILING if self._trailing else 1.0)
 
     @property
     def _end(self) -> float:
@@ -160,6 +166,8 @@ class Viewer:
         if page is None or page.closed:
             if self._lost_at is None:
                 self._lost_at = now
+                if page is not None and page.close_code == Close.RESTART:
+                    self._retry_at = now + random.uniform(0, RESTART_SPREAD_S)
             if self.wants_line:
                 await self._come_back()
             self._mind_silence()
@@ -211,9 +219,14 @@ class Viewer:
             self._anchor(self.position, True)
 
     def _mind_silence(self) -> None:
-        if self.playing and self._now() - self._confirmed_at > self.silent_s:
-            self._silent = True
-            self._anchor(self.position, False)
+        """Pause as of the moment when the silence was too long, also if nobody could look just then."""
+        stop = self._confirmed_at + self.silent_s
+        if self._since is None or self._now() <= stop:
+            return
+        ran = max(0.0, stop - self._since)
+        self._at = min(self._end, self._at + ran * self._rate)
+        self._ran += ran
+        self._since, self._silent = None, True
 
     async def _beat(self, event: str) -> None:
         page = self.page
@@ -261,6 +274,7 @@ class Viewer:
             former.socket.transport.abort()
 
     def _welcomed(self, page: Page, recovered: bool, asked: float) -> None:
+        self._mind_silence()
         if self.session is not None:
             self.recovered.append(recovered)
             self.back_after.append(self._now() - (asked if self._lost_at is None else self._lost_at))

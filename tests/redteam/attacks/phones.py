@@ -189,6 +189,7 @@ async def _fifty(game: Game) -> None:
     "a phone's credential is enrolled for one person (unique in SQL); the second binding is refused and a finding",
     seconds=40,
     load=2,
+    smoke=True,
 )
 async def one_phone_for_two(game: Game) -> None:
     async with game.twin():

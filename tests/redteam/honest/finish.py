@@ -71,6 +71,7 @@ async def ends(game: Game) -> None:
     seconds=40,
     load=1,
     twin=False,
+    smoke=True,
 )
 async def early_finish(game: Game) -> None:
     learner = await game.learner(12, quiz=True)
