@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.redteam.game import Game
 
+#: The sum of `load` of all cases that run at once, on two cores.
+LOAD = 40
+
 Play = Callable[["Game"], Awaitable[None]]
 
 

@@ -63,6 +63,7 @@ class Page:
         self.sent_at = 0.0  # when the last beat was
         self.opened_at = 0.0  # on the servers' clock, before the hello was sent
         self.inbox: list[Message] = []
+        self.sent: list[Message] = []  # the beats
         self._news = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
 
@@ -163,7 +164,9 @@ class Page:
         message: Message = {"type": "beat", "seq": self.seq, "position": position, "playing": playing}
         message |= {"event": event, "rate": 1.0, "visible": True, "rewind": self.rewind}
         self.sent_at = self.arena.now()
-        return await self.raw(json.dumps(message | more))
+        message |= more
+        self.sent.append(message)
+        return await self.raw(json.dumps(message))
 
     async def acked(self, position: float, **more: Any) -> bool:
         """Send one beat and wait until it is acknowledged; False if the socket closes before."""
@@ -211,7 +214,8 @@ class Page:
                     break
                 await asyncio.sleep(left / self.arena.speed)
                 position, heard = self._onward(position, heard)
-                await self.acked(position)
+                # As a page does, it does not wait for the last answer before it reports again.
+                await self.beat(position)
         except asyncio.CancelledError:
             position, heard = self._onward(position, heard)
         await self.acked(position, playing=False, event="pause")

@@ -8,11 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from tests.redteam.arena import Stores
-from tests.redteam.case import Case, Verdict
+from tests.redteam.case import LOAD, Case, Verdict
 from tests.redteam.game import Game
 
-#: The sum of `load` of all cases that run at once, on two cores.
-LOAD = 40
 #: A case that takes this many times its announced time hangs.
 PATIENCE = 3.0
 PATIENCE_MORE_S = 120.0

@@ -29,24 +29,16 @@ YEAR_S = 365 * 24 * HOUR_S
 async def replay(game: Game) -> None:
     length = game.seconds(300, 60)
 
-    async def record(learner: Learner) -> tuple[Page, list[Message]]:
+    async def record(learner: Learner) -> tuple[Page, float, list[Message]]:
+        """Watch honestly; the page, what that earned, and its beats up to there."""
         page = await learner.page()
-        clock, beats = page.arena.now, []
-        await page.acked(0.0, event="play")
-        began = clock()
-        while (passed := clock() - began) < length:
-            await asyncio.sleep(5.0 / page.arena.speed)
-            position = clock() - began
-            await page.acked(position)
-            beats.append({"type": "beat", "seq": page.seq, "position": position, "playing": True})
-        await page.acked(passed, playing=False, event="pause")
-        return page, beats
+        await page.watch(length)
+        earned = await learner.earned()
+        return page, earned, [each for each in page.sent if each["position"] <= earned]
 
     async def again(count: int) -> tuple[Learner, float]:
         learner = await game.learner(3600)
-        page, beats = await record(learner)
-        earned = await learner.earned()
-        beats = [beat for beat in beats if beat["position"] <= earned]
+        page, earned, beats = await record(learner)
         await page.drop()
         shuffled = random.Random(count)
         for round_ in range(count):
@@ -58,9 +50,9 @@ async def replay(game: Game) -> None:
             page = await learner.page()
             for beat in order:
                 if round_ % 2:
-                    beat = beat | {"seq": page.seq + 1}
                     page.seq += 1
-                await page.send(**beat)
+                    beat = beat | {"seq": page.seq}
+                await page.send(**beat | {"playing": True, "rewind": None})
             await asyncio.sleep(0.05)
             await page.drop()
         return learner, earned
@@ -69,15 +61,14 @@ async def replay(game: Game) -> None:
         # Clocks that run together must jump together, so this one has servers of its own.
         async with game.own_arena(ARENAS["fast"]) as arena:
             learner = await game.learner(3600, arena=arena)
-            page, beats = await record(learner)
-            earned, session = await learner.earned(), page.session
+            page, earned, beats = await record(learner)
+            session = page.session
             await page.drop()
             assert arena.clock is not None
             arena.clock.jump(24 * HOUR_S)
             page = await learner.page(session=session)
             for beat in beats:
-                if beat["position"] <= earned:
-                    await page.send(**beat)
+                await page.send(**beat | {"playing": True, "rewind": None})
             await page.close()
             await game.credit(learner, earned, who="next day")
 
@@ -175,28 +166,26 @@ async def long_sleep(game: Game) -> None:
             learner = await game.learner(100_000, arena=arena)
             page = await learner.page()
             clock = arena.now
-            await page.acked(0.0, event="play")
-            began = clock()
-            while clock() - began < 60:
-                await asyncio.sleep(5.0 / arena.speed)
-                await page.acked(clock() - began)
-            before = clock() - began
+            before = await page.watch(60.0)
+            await page.acked(page.frontier, event="play")
+            began, earned = clock(), page.frontier
             arena.clock.jump(8 * HOUR_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(10):
                     if how == "one huge beat":
-                        await page.acked(before + 8 * HOUR_S)
+                        await page.acked(earned + 8 * HOUR_S)
                     elif how == "5760 queued beats":
                         for number in range(5760):
-                            if not await page.beat(before + 5.0 * number):
+                            if not await page.beat(earned + 5.0 * number):
                                 break
                         await page.settle()
             again = await learner.page(session=page.session)
             again.seq = page.seq
             await again.acked(again.frontier + 8 * HOUR_S)
             await again.acked(again.frontier + GRACE_S)
+            # It plays when it falls asleep, so the grace counts, and so does every second that it is awake again.
             awake = clock() - began - 8 * HOUR_S
-            await game.credit(learner, min(awake, before) + GRACE_S + (awake - before), least=before, who=how)
+            await game.credit(learner, earned + GRACE_S + awake, least=before - page.lost_in_gaps - 1, who=how)
 
     async with game.twin():
         await asyncio.gather(*(sleep(how) for how in ("one huge beat", "5760 queued beats", "a new socket")))
