@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from player_server.learning.challenges import expire_due
 from player_server.learning.findings import note_long_days
+from player_server.learning.rights import end_without_right
 from player_server.learning.services import Services
 from player_server.learning.settle import sweep
 from player_server.learning.watch import retire_silent
@@ -28,6 +29,8 @@ JOBS = (
     Job("expire_challenges", 1.0, expire_due),
     # Players whose node died: nobody waits for it, the session lock ends by itself.
     Job("retire_silent_players", 5.0, retire_silent),
+    # Players that lost their right to play: within five seconds, as promised to institutions.
+    Job("end_players_without_right", 2.0, end_without_right),
     # Credits that a crash left behind between a commit and its settling.
     Job("settle_left_behind", 5.0, sweep),
     # Days with more hours than anybody studies: for people to look at, so there is no hurry.
