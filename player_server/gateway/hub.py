@@ -20,7 +20,7 @@ from player_server.observe import log, metrics
 from player_server.policy.challenges import is_phone
 from player_server.storage.clock import monotonic_ms
 from player_server.storage.hints import Hint
-from player_server.storage.playback import PlaybackStore, RowState, Windows
+from player_server.storage.playback import PlaybackStore, RowState, SegmentRow, Windows
 from player_server.storage.session_lock import Holder
 from telemetry.messages import Close, Credited, Resume, Rewind, Watched
 
@@ -32,6 +32,8 @@ PING_MS = 20_000
 RENEW_SHARE = 0.25
 #: How long a stop waits for the last commits, and then for the players' sockets to close, in seconds.
 STOP_S = 3.0
+#: Stretches of lost lines that wait for the next round. More than that in a second, and time lines have holes.
+MOST_LATE = 10_000
 #: A challenge that could not be read is read again after so many seconds.
 SHOW_AGAIN_S = 1.0
 
@@ -48,6 +50,7 @@ class Hub:
         self.players: dict[int, Player] = {}
         self.draw = partial(draw, services)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._late: list[SegmentRow] = []
         self.stopping = False
 
     # ---------------------------------------------------------------- coming and going
@@ -80,8 +83,8 @@ class Hub:
         the clock from which the silence of a reconnect is measured."""
         await self.committer.drained(player)
         row = player.last_segment(reason)
-        if row is not None:
-            await self.watching.keep_segment(row)
+        if row is not None and len(self._late) < MOST_LATE:
+            self._late.append(row)
 
     async def leave(self, player: Player, reason: str) -> None:
         """The page said bye, or closed: commit what is left, then give the player back."""
@@ -218,6 +221,9 @@ class Hub:
         """Renew the locks of players that were heard, retire those that were not. Runs until cancelled."""
         while True:
             await asyncio.sleep(ROUND_S)
+            if self._late:
+                late, self._late = self._late, []
+                self.spawn(self.watching.keep_segments(late))
             now = monotonic_ms()
             ttl = self.watching.rules.lock_ttl_ms
             silent = [each for each in self.players.values() if now - each.last_heard_ms > ttl]
@@ -307,6 +313,10 @@ class Hub:
             _done, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
+        if self._late:
+            with suppress(TimeoutError, SQLAlchemyError, OSError):
+                async with asyncio.timeout(STOP_S):
+                    await self.watching.keep_segments(self._late)
 
 
 def make_player(opened: Opened, hub: Hub, connection: Any) -> Player:

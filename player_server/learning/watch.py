@@ -7,6 +7,7 @@ epoch grows, so whatever an older page still has in flight can never be written.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from player_server.storage.findings import findings_of_session
 from player_server.storage.hints import Hint
 from player_server.storage.playback import FindingRow, SegmentRow
 from player_server.storage.progress import VideoProgress, video_progress
-from player_server.storage.segments import add_segment
+from player_server.storage.segments import add_segments
 from player_server.storage.session_lock import Held, SessionLock
 from player_server.storage.tables import login_session, playback
 from player_server.storage.tickets import Ticket
@@ -312,10 +313,10 @@ class Watching:
             await end_row(conn, row, reason, now.ms)
         await self.release(person_id, session_id)
 
-    async def keep_segment(self, row: SegmentRow) -> None:
-        """Remember a stretch that ended without a beat. For time lines only: no credit hangs on it."""
+    async def keep_segments(self, rows: Sequence[SegmentRow]) -> None:
+        """Remember stretches that ended without a beat. For time lines only: no credit hangs on them."""
         async with self.services.db.write() as conn:
-            await add_segment(conn, row)
+            await add_segments(conn, rows)
 
     async def release(self, person_id: int, session_id: str) -> None:
         """Give the session lock back. Without Redis it ends by itself."""

@@ -38,9 +38,9 @@ class EarnedStretch(NamedTuple):
     ended_at: int
 
 
-async def add_segment(conn: AsyncConnection, row: SegmentRow) -> None:
-    """Write one stretch down. Writing it twice changes nothing."""
-    await conn.execute(insert(conn, watch_segment).values(row._asdict()).on_conflict_do_nothing())
+async def add_segments(conn: AsyncConnection, rows: Sequence[SegmentRow]) -> None:
+    """Write stretches down. Writing one twice changes nothing."""
+    await conn.execute(insert(conn, watch_segment).on_conflict_do_nothing(), [row._asdict() for row in rows])
 
 
 async def segments_of(conn: AsyncConnection, learner_id: int, limit: int) -> Sequence[StoredSegment]:

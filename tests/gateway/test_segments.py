@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -61,6 +62,14 @@ async def test_a_lost_line_does_not_shorten_the_silence_of_a_reconnect(stage: St
 
     await until(kept)
     assert (await stage.row()).clock_ms == before
+
+
+async def test_a_stop_of_the_server_keeps_the_stretches_that_are_open(stage: Stage) -> None:
+    page = await stage.playing()
+    ack = await page.play(1.3)
+    await asyncio.gather(stage.node.hub.stop(), page.close_code())
+    [row] = await segments(stage)
+    assert (row.reason, row.to_ms) == ("lost", round(ack["frontier"] * 1000))
 
 
 async def test_findings_of_a_session_are_counted_on_after_a_reconnect(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from player_server.policy.findings import DAY_MS, HOUR_MS, Rating, china_day, da
 from player_server.storage.clock import wall_ms
 from player_server.storage.findings import StoredFinding
 from player_server.storage.playback import SegmentRow
-from player_server.storage.segments import add_segment
+from player_server.storage.segments import add_segments
 from player_server.storage.tables import finding
 from telemetry.findings import FindingKind
 from tests.support import school
@@ -47,7 +47,7 @@ class Room:
             reason="pause",
         )
         async with self.services.db.write() as conn:
-            await add_segment(conn, row)
+            await add_segments(conn, [row])
 
     async def found(self) -> list[Row[Any]]:
         async with self.services.db.read() as conn:

@@ -16,7 +16,7 @@ from player_server.pages.language import read_catalogue
 from player_server.policy.findings import HOUR_MS, china_day, day_start_ms
 from player_server.storage.clock import wall_ms
 from player_server.storage.playback import SegmentRow
-from player_server.storage.segments import add_segment
+from player_server.storage.segments import add_segments
 from telemetry.findings import FindingKind
 from tests.support import school
 from tests.support.doors import browser_of, open_doors
@@ -62,7 +62,7 @@ async def add(
         reason=reason,
     )
     async with services.db.write() as conn:
-        await add_segment(conn, row)
+        await add_segments(conn, [row])
 
 
 def test_every_kind_of_finding_has_a_sentence_in_both_languages() -> None:
