@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import redteam, rules_counting, rules_credit, rules_doors, rules_hours
+from tests.mutants import redteam, rules_counting, rules_credit, rules_doors, rules_findings, rules_hours
 from tests.mutants.redteam import ATTACKS, Attack, play
 from tests.mutants.runner import ROOT, Mutant, Workshop
 
@@ -20,6 +20,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *rules_counting.MUTANTS,
     *rules_credit.MUTANTS,
     *rules_doors.MUTANTS,
+    *rules_findings.MUTANTS,
     *rules_hours.MUTANTS,
 )
 
