@@ -49,7 +49,7 @@ OURS = (
     KEY_FILE,
 )
 #: So many more objects than before make a server look for cycles: more than a commit of all players has under way.
-COLLECT_AFTER = 50_000
+COLLECT_AFTER = 10_000
 
 
 class CommandError(Exception):

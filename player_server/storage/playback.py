@@ -222,7 +222,7 @@ class PostgresPlayback:
             raise StoreAway(str(error)) from error
 
     async def _commit(self, connection: Any, update: str, batch: Batch, windows: Windows) -> dict[int, str | None]:
-        columns = [list(column) for column in zip(*batch.rows, strict=True)]
+        columns = [_array(column) for column in zip(*batch.rows, strict=True)]
         issued = [row.issue for row in batch.rows if row.issue is not None]
         if not (issued or batch.segments or batch.findings):
             return _held(await connection.fetch(update, *columns, self._domain))
@@ -255,6 +255,11 @@ class PostgresPlayback:
                 await held.invalidate()
             with contextlib.suppress(SQLAlchemyError, OSError):
                 await held.close()
+
+
+def _array(column: tuple[int | str | None, ...]) -> str:
+    """PostgreSQL's text for an array. That of numbers, truth values, null and our ids is JSON in other brackets."""
+    return "{" + msgspec.json.encode(column)[1:-1].decode() + "}"
 
 
 def _held(rows: Iterable[Any]) -> dict[int, str | None]:

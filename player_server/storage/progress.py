@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -87,6 +88,12 @@ def _current(*where: ColumnElement[bool]) -> Select[tuple[object, ...]]:
 
 
 def _progress(*where: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return _everything().where(*where)
+
+
+@cache
+def _everything() -> Select[tuple[object, ...]]:
+    """Built once: taking it apart into its pieces costs more than most databases need to answer it."""
     return (
         select(
             learner.c.id.label("learner_id"),
@@ -110,7 +117,6 @@ def _progress(*where: ColumnElement[bool]) -> Select[tuple[object, ...]]:
             _is_credited().label("credited"),
         )
         .select_from(_sources())
-        .where(*where)
         .order_by(learner.c.id, video.c.course_id, video.c.position, video.c.id)
     )
 
@@ -150,6 +156,7 @@ def _round() -> ColumnElement[int]:
     return func.coalesce(watch_progress.c.round, 1)
 
 
+@cache
 def _is_credited() -> ColumnElement[bool]:
     entry, reversal = ledger_entry.alias("entry"), ledger_entry.alias("reversal")
     reversed_ = exists().where(
