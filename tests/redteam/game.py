@@ -191,6 +191,8 @@ class Game:
         finally:
             watching.cancel()
             watched = await watching
+        if page.closed and page.arena.speed == 1:
+            self.check(f"the twin's page stays open (closed with {page.close_code})", False)
         # On a fast clock a machine that stalls for a moment is a silence, which costs what exceeds the grace.
         lost = page.lost_in_gaps if page.arena.speed > 1 else 0.0
         given = await self.settled(learner)

@@ -207,6 +207,7 @@ class Page:
         clock, position = self.arena.now, self.frontier if start is None else start
         await self.acked(position, event="play")
         began = heard = clock()
+        reports = [(self.seq, began)]
         try:
             while not self.closed and not self.checked:
                 left = every if seconds is None else min(every, began + seconds - clock())
@@ -216,9 +217,12 @@ class Page:
                 position, heard = self._onward(position, heard)
                 # As a page does, it does not wait for the last answer before it reports again.
                 await self.beat(position)
+                reports.append((self.seq, heard))
         except asyncio.CancelledError:
             position, heard = self._onward(position, heard)
-        await self.acked(position, playing=False, event="pause")
+        if not await self.acked(position, playing=False, event="pause"):
+            # Closed: what was never acknowledged was never promised.
+            heard = max(at for seq, at in reports if seq <= max(self.acked_seq, reports[0][0]))
         return heard - began
 
     def _onward(self, position: float, heard: float) -> tuple[float, float]:

@@ -220,32 +220,33 @@ async def micro_seeks(game: Game) -> None:
 async def suppressed(game: Game) -> None:
     part = game.seconds(20, 4)
 
-    async def visit(learner: Learner, honest: bool) -> float:
-        page = await learner.page()
+    async with game.twin():
+        honest, liar = await game.learners_of(2, 7200)
+        told, hidden = await honest.page(), await liar.page()
         clock = game.arena.now
-        await page.acked(0.0, event="play")
+
+        async def both(position: float, *, playing: bool = True, event: str = "tick") -> None:
+            """The same position at the same time; only one of the two says what happened."""
+            await asyncio.gather(told.acked(position, playing=playing, event=event), hidden.acked(position))
+
+        await both(0.0, event="play")
         began = clock()
         while clock() - began < part:
             await asyncio.sleep(part / 5)
-            await page.acked(clock() - began)
+            await both(clock() - began)
         at = clock() - began
-        await page.acked(at, playing=not honest, event="pause" if honest else "tick")
+        await both(at, playing=False, event="pause")
         for _ in range(5):
             await asyncio.sleep(part / 5)
-            await page.acked(at, playing=not honest)
-        back = at / 2  # Rewinds to the middle and plays on, beyond where it was.
-        await page.acked(back, event="seek" if honest else "tick")
+            await both(at, playing=False)
+        await both(at / 2, event="seek")  # Rewinds to the middle and plays on, beyond where it was.
         again = clock()
         while clock() - again < part:
             await asyncio.sleep(part / 5)
-            await page.acked(back + clock() - again)
-        return page.passed
-
-    async with game.twin():
-        honest, liar = await game.learners_of(2, 7200)
-        most, liar_most = await asyncio.gather(visit(honest, True), visit(liar, False))
-        fair = await game.credit(honest, most, least=part, who="honest")
-        await game.credit(liar, min(liar_most, fair.given + 0.5), who="suppressed")
+            await both(at / 2 + clock() - again)
+        most = hidden.passed
+        fair = await game.credit(honest, told.passed, least=at - 0.5, who="honest")
+        await game.credit(liar, min(most, fair.given + 0.5), who="suppressed")
 
 
 @case(
