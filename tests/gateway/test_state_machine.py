@@ -249,11 +249,15 @@ class LiveLearner(RuleBasedStateMachine):
         self.world.do(self._beat(self.live, position, playing or honest, "ended" if ended else "tick"))
 
     @precondition(lambda self: self.live is not None)
-    @rule(beats=st.integers(1, 6))
-    def watch_on(self, beats: int) -> None:
-        """What learners mostly do."""
+    @rule(beats=st.integers(1, 6), then=st.sampled_from(["nothing", "confirm", "other phone", "miss", "renew"]))
+    def watch_on(self, beats: int, then: str) -> None:
+        """What learners mostly do, and what they make of the check that comes."""
         for _ in range(beats):
             self._honest_beat()
+        if then in ("confirm", "other phone"):
+            self.world.do(self._answer(then != "confirm"))
+        elif then != "nothing":
+            self.world.do(self._miss(then == "renew"))
 
     def _honest_beat(self) -> None:
         assert self.live is not None
