@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns 0 when nothing was unearned and every loss is explained and small, else 1."""
     options = _parser().parse_args(arguments)
     cheaters = _share(options.cheaters, options.learners)
-    plan = Plan(options.learners, cheaters, options.minutes, options.speed, options.seed, options.postgres)
+    plan = Plan(
+        options.learners, cheaters, options.minutes, options.speed, options.seed, options.postgres, options.trouble
+    )
     earliest, latest = Pace(plan.speed, plan.minutes).checks
     store = "PostgreSQL" if plan.postgres else "SQLite"
     beat, grace = BEAT_EVERY_S / plan.speed, GAP_GRACE_S / plan.speed
@@ -80,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cheaters", default="10%", help="of them: a share or a number (default 10%%)")
     parser.add_argument("--minutes", type=float, default=30, help="how long they study (default 30)")
     parser.add_argument("--speed", type=float, default=10, help="so many times as fast as in life (default 10)")
+    parser.add_argument(
+        "--trouble", type=float, default=1, help="so many times as much network and machine trouble"
+    )
     parser.add_argument("--seed", type=int, default=1, help="another crowd (default 1)")
     parser.add_argument("--postgres", action="store_true", help="on the test PostgreSQL instead of SQLite")
     return parser

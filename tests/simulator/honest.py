@@ -1,6 +1,6 @@
 """An honest learner: watches, pauses, goes back, loses the network, reloads, takes breaks, misses checks.
 
-`HABITS` says how often each happens to somebody who studies; nothing here knows how the server counts.
+`HABITS` and `TROUBLES` say how often each happens to somebody who studies. Nothing here knows how the server counts.
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ from tests.simulator.person import Person, Video
 from tests.simulator.player_page import PlayerPage
 from tests.simulator.truth import Truth
 
-#: How often an hour each happens while the video plays.
-HABITS: dict[str, float] = {
-    "pause": 8.0,
-    "drag_back": 5.0,
-    "stall": 5.0,
+#: What people do, and how often an hour while the video plays.
+HABITS: dict[str, float] = {"pause": 8.0, "drag_back": 4.0, "reload": 2.0, "second_tab": 0.7, "break": 1.5}
+#: What networks and machines do to them: an ordinary day. `Plan.trouble` makes it worse.
+TROUBLES: dict[str, float] = {
+    "stall": 3.0,
     "slow_network": 4.0,
-    "half_open": 3.0,
-    "line_cut": 3.0,
-    "reload": 3.0,
-    "crash": 0.7,
-    "sleep": 1.0,
-    "second_tab": 1.0,
-    "break": 1.5,
+    "half_open": 1.0,
+    "line_cut": 1.5,
+    "sleep": 0.7,
+    "crash": 0.2,
 }
 #: A check is missed about once in so many.
 MISSED_SHARE = 0.06
@@ -39,8 +36,9 @@ ARRIVALS_S = 60.0
 class HonestLearner:
     """`did` counts what happened to this learner; `truths` says what was truly watched, by video."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, trouble: float) -> None:
         self.person = person
+        self._trouble = trouble
         self.pace = person.pace
         self.rng = person.rng
         self.truths = {video.id: Truth(video.duration) for video in person.videos}
@@ -95,8 +93,9 @@ class HonestLearner:
 
     async def _study(self, page: PlayerPage) -> str:
         """Until the video is watched or the page is gone; how it went."""
-        total = sum(HABITS.values())
-        names, weights = list(HABITS), list(HABITS.values())
+        rates = HABITS | {name: rate * self._trouble for name, rate in TROUBLES.items()}
+        total = sum(rates.values())
+        names, weights = list(rates), list(rates.values())
         while not page.done.is_set() and not self.pace.over:
             await self._within(page, self.rng.expovariate(total / 3600))
             if page.busy and not page.done.is_set():
@@ -184,7 +183,7 @@ class HonestLearner:
         """Another tab with the same video by mistake: mostly closed again, sometimes the one to go on with."""
         other = self._open(page.video, "takeover")
         await self._within(other, 4)
-        if self.rng.random() < 0.7 or not other.busy:
+        if not other.greeted and self.rng.random() < 0.7:
             await other.vanish()
             return None
         other.insist()

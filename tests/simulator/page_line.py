@@ -17,6 +17,9 @@ from tests.simulator.person import DoorShut, Person
 ASK_AGAIN_S = 3.0
 BACK_OFF_FIRST_S, BACK_OFF_MOST_S = 1.0, 15.0
 AT_ONCE_S, RESTART_SPREAD_S = 0.5, 3.0
+#: A line that is not greeted within this time is given up.
+GREET_WITHIN_S = 10.0
+_CUT = 1006
 _RESTART = 1012
 #: Close codes after which a page does not connect again, and what it says then.
 _FINAL = {4000: "protocol", 4001: "displaced", 4002: "busy", 4003: "sign-in", 4004: "closed"}
@@ -122,9 +125,16 @@ class PageLine:
                     self._older.append(self.newest)
                 self.newest, self.greeted = line, False
                 await self._hello()
+                self._spawn(self._greeted_in_time(line))
                 return
         finally:
             self._dialling = False
+
+    async def _greeted_in_time(self, line: Line) -> None:
+        await self.pace.sleep(GREET_WITHIN_S)
+        if line is self.newest and not (self.greeted or self.busy):
+            await self._lost(line, _CUT)
+            await line.close(REPLACED)
 
     async def _back_off(self, seconds: float) -> None:
         self._hurry.clear()

@@ -339,7 +339,10 @@ class PlayerPage:
     async def _resume(self, message: Message) -> None:
         position = message["position"] * self.pace.speed
         if abs(self.picture.position - position) > SAME_PLACE_S:
-            self._go_back(position, "challenge")
+            # The place may lie behind the frontier, when the learner was watching something again.
+            self.truth.back_to(max(position, self.truth.acknowledged), "challenge")
+            self.picture.put(position)
+            self.picture.ending = False
         self.picture.release("challenge")
         if self.picture.at_end and not self.watched:
             self.picture.ending = True

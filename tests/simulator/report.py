@@ -142,6 +142,12 @@ class Figures:
             f"  flagged           {flagged} above informational; "
             f"{sum(bool(each.findings) for each in self.honest)} with any finding",
             f"  findings          {_findings([each.findings for each in self.honest])}",
+            *(
+                f"  most lost         person {each.number}: {each.lost:.1f} s of {_time(each.watched)} ("
+                + ", ".join(f"{loss.reason} {loss.seconds:.1f}" for loss in each.losses if loss.seconds >= 0.5)
+                + ")"
+                for each in sorted(self.honest, key=lambda each: -each.share)[:5]
+            ),
             "  reasons           "
             + (
                 "; ".join(f"{name} {len(all_)}× {sum(all_):.0f} s" for name, all_ in sorted(reasons.items()))

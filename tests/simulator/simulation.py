@@ -31,6 +31,7 @@ class Plan:
     speed: float
     seed: int = 1
     postgres: bool = False
+    trouble: float = 1.0  # so many times the network and machine troubles of an ordinary day
 
 
 async def simulate(plan: Plan, progress: Callable[[float, str], None]) -> Figures:
@@ -42,7 +43,7 @@ async def simulate(plan: Plan, progress: Callable[[float, str], None]) -> Figure
         ways = list(WAYS)
         people = place.people
         cheaters = [Cheater(person, ways[n % len(ways)]) for n, person in enumerate(people[: plan.cheaters])]
-        honest = [HonestLearner(person) for person in people[plan.cheaters :]]
+        honest = [HonestLearner(person, plan.trouble) for person in people[plan.cheaters :]]
         pace.start()
         lives = [asyncio.create_task(each.live()) for each in honest]
         lives += [asyncio.create_task(_cheat(each)) for each in cheaters]
