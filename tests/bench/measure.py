@@ -35,7 +35,7 @@ class Spans:
     nominal: float
 
 
-FULL = Spans(warm_up=GENTLY, settle=2.0, ramp=0.3, window=2.0, rounds=7, half=5.0, nominal=10.0)
+FULL = Spans(warm_up=GENTLY, settle=2.0, ramp=0.3, window=2.0, rounds=7, half=1.5, nominal=10.0)
 QUICK = Spans(warm_up=5, settle=0.2, ramp=0.1, window=0.4, rounds=1, half=0.5, nominal=1.0)
 
 
@@ -115,7 +115,7 @@ class _Rig:
         self.paces: list[float] = []
         self.busy: list[tuple[float, float]] = []
         self.counts: list[Counts] = []
-        self.half: tuple[Delays, Micros] | None = None
+        self.halves: list[tuple[Delays, Micros]] = []
         self.nominal: tuple[Delays, Micros] | None = None
 
     async def turn(self, spans: Spans) -> None:
@@ -145,7 +145,6 @@ class _Rig:
         return statistics.median(self.paces)
 
     def played(self) -> Played:
-        half, half_micros = self.half or (Delays.of([0.0]), Micros(0, 0, 0, 0))
         return Played(
             kind=self.server.kind,
             players=len(self.crew.lines),
@@ -155,8 +154,8 @@ class _Rig:
             server_busy=round(statistics.median(each[0] for each in self.busy), 3),
             load_busy=round(statistics.median(each[1] for each in self.busy), 3),
             memory_kb=round(self.memory_kb, 2),
-            half=half,
-            half_micros=half_micros,
+            half=Delays.median([each[0] for each in self.halves]),
+            half_micros=Micros.median([each[1] for each in self.halves]),
             nominal=self.nominal[0] if self.nominal else None,
             nominal_micros=self.nominal[1] if self.nominal else None,
             ticks=Counts.ticks_of(self.counts),
@@ -188,10 +187,11 @@ async def play(
             say(f"saturation, round {number + 1} of {spans.rounds}")
             for rig in rigs:
                 await rig.turn(spans)
-        for rig in rigs:
-            say(f"{rig.server.kind}: half of saturation")
-            await _nobody_is_silent(crews)
-            rig.half = await rig.paced(rig.pace / 2, spans.half)
+        for number in range(spans.rounds):
+            say(f"half of saturation, round {number + 1} of {spans.rounds}")
+            for rig in rigs:
+                await _nobody_is_silent(crews)
+                rig.halves.append(await rig.paced(rig.pace / 2, spans.half))
         for rig in rigs if nominal else ():
             say(f"{rig.server.kind}: nominal pace")
             await _nobody_is_silent(crews)

@@ -55,6 +55,11 @@ def test_delays_are_told_by_rank() -> None:
     assert (delays.count, delays.p50, delays.p99, delays.worst) == (101, 51.0, 100.0, 101.0)
 
 
+def test_of_several_rounds_the_usual_one_is_told_and_the_worst() -> None:
+    rounds = [Delays(10, 1.0, 5.0, 9.0), Delays(10, 2.0, 700.0, 900.0), Delays(10, 3.0, 6.0, 8.0)]
+    assert Delays.median(rounds) == Delays(30, 2.0, 6.0, 900.0)
+
+
 def test_ticks_are_averages_over_all_rounds() -> None:
     first = Counts(100, 10, 50, 7).until(Counts(110, 20, 150, 7))
     second = Counts(110, 20, 150, 7).until(Counts(120, 30, 450, 12))
