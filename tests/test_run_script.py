@@ -87,7 +87,17 @@ def started_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_help_lists_every_command_and_needs_no_python(project: Project, word: str) -> None:
     done = project.run(word)
     assert done.returncode == 0
-    for command in ("import-course FOLDER", "serve", "worker", "migrate", "test", "check", "redteam", "simulate", "help"):
+    for command in (
+        "import-course FOLDER",
+        "serve",
+        "worker",
+        "migrate",
+        "test",
+        "check",
+        "redteam",
+        "simulate",
+        "help",
+    ):
         assert f"\n  {command} " in done.stdout or f"\n  {command}, " in done.stdout
     for option in ("--fresh", "--host", "--port", "--config"):
         assert f"\n  {option} " in done.stdout
