@@ -205,3 +205,9 @@ class Stores:
 def _launcher(clock: Clock | None) -> tuple[str, ...]:
     """How a product process is started: plainly, or with the clocks of a case."""
     return () if clock is None else (sys.executable, "-m", "tests.redteam.clock", str(clock.path))
+
+
+async def raw_http(arena: Arena, method: str, url: str, **options: Any) -> tuple[int, bytes]:
+    """One HTTP request that follows no redirect: (status, body)."""
+    async with arena.http.request(method, url, allow_redirects=False, **options) as answer:
+        return answer.status, await answer.read()

@@ -403,9 +403,3 @@ async def make_learners(arena: Arena, lessons: Lessons, count: int, *, enrolled:
             cookie = await open_login(services, conn, person_id=person_id, learner_id=learner_id, client=client)
             made.append(Learner(arena, person_id, learner_id, number, lessons, cookie))
     return made
-
-
-async def raw_http(arena: Arena, method: str, url: str, **options: Any) -> tuple[int, bytes]:
-    """One HTTP request that follows no redirect: (status, body)."""
-    async with arena.http.request(method, url, allow_redirects=False, **options) as answer:
-        return answer.status, await answer.read()

@@ -6,9 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+from tests.redteam.arena import raw_http
 from tests.redteam.case import case
 from tests.redteam.game import Game
-from tests.redteam.people import Learner, Page, Refused, raw_http
+from tests.redteam.people import Learner, Page, Refused
 
 #: As they stand on the wire, because NaN and Infinity are no JSON and 1e308 would be written out otherwise.
 VALUES = (
