@@ -1,6 +1,6 @@
 """An honest learner: watches, pauses, goes back, loses the network, reloads, takes breaks, misses checks.
 
-`HABITS` and `TROUBLES` say how often each happens to somebody who studies. Nothing here knows how the server counts.
+`HABITS` and `TROUBLES` say how often each happens while somebody studies. Nothing here knows how the server counts.
 """
 
 from __future__ import annotations

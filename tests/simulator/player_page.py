@@ -268,7 +268,7 @@ class PlayerPage:
                 self.live = False
             case "watched":
                 self._is_watched()
-            case "credited":
+            case "credited" if message["video"] == self.video.id:
                 self.credited = True
                 self._is_watched()
 

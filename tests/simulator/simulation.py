@@ -128,7 +128,7 @@ def _honest(learner: HonestLearner, stored: Stored, rounding: float) -> HonestFi
         if truth.frontier >= enough - rounding and (video.id in learner.handed_in_right or not video.has_quiz):
             wrong.discard(video.id)
         if video.id in stored.watched and (video.id in learner.passed or not video.has_quiz):
-            missing += video.id not in stored.credited
+            missing += video.id not in stored.credited and not stored.held
     return HonestFigures(
         number=learner.person.account.number,
         watched=sum(truth.watched for truth in learner.truths.values()),

@@ -19,7 +19,7 @@ from player_server.standalone.valkey import start_valkey
 from player_server.storage.clock import wall_ms
 from player_server.storage.findings import findings_of
 from player_server.storage.progress import learners_progress
-from player_server.storage.tables import enrolment, enrolment_course, ledger_entry, media, video
+from player_server.storage.tables import enrolment, enrolment_course, ledger_entry, media, playback, video
 from tests.simulator.pace import Pace
 from tests.simulator.person import Account, Person, Video
 from tests.support import school
@@ -44,6 +44,7 @@ class Stored:
     watched: frozenset[int]
     credited: frozenset[int]
     findings: tuple[Observed, ...]
+    held: bool  # a check is open, so nothing is credited
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,12 @@ class Town:
                 .having(func.count() == 1)
             )
             findings = await findings_of(conn, account.person_id, account.learner_id, MOST_FINDINGS)
-            return Stored(frontiers, frozenset(watched), frozenset(credited.all()), by_day(findings))
+            held = await conn.scalar(
+                select(playback.c.held_challenge_id).where(playback.c.person_id == account.person_id)
+            )
+            return Stored(
+                frontiers, frozenset(watched), frozenset(credited.all()), by_day(findings), held is not None
+            )
 
     async def close(self) -> None:
         for person in self.people:
