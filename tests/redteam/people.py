@@ -31,7 +31,7 @@ from player_server.storage.tables import (
 )
 from telemetry.messages import SUBPROTOCOL
 from tests.support.http_browser import HttpBrowser
-from tests.support.school import Lessons, Pupil
+from tests.support.school import Lessons
 
 if TYPE_CHECKING:
     from tests.redteam.arena import Arena
@@ -97,8 +97,7 @@ class Page:
         return self._reader.done()
 
     @property
-    def close_code(self) -> int | None:
-        """The code of the server's close; 1006 if the line was cut."""
+    def close_code(self) -> int | None:  # 1006 if the line was cut
         return self.socket.close_code
 
     @property
@@ -254,10 +253,6 @@ class Learner:
     pages: list[Page] = field(default_factory=list)
 
     @property
-    def pupil(self) -> Pupil:
-        return Pupil(self.person_id, self.learner_id)
-
-    @property
     def csrf(self) -> str:
         """The token that every page of this log-in carries."""
         return self.arena.services.keys.mac("csrf", self.cookie)
@@ -279,7 +274,7 @@ class Learner:
 
     async def log_in_again(self) -> None:
         """Another log-in of the same account, as another browser would have."""
-        self.cookie = await open_cookie(self.arena, self.pupil)
+        self.cookie = await open_cookie(self)
 
     async def ticket(self, video: int = 0, *, node: int = 0, video_id: int | None = None) -> str:
         """A ticket for the video with this index, by the real door. Raises Refused."""
@@ -329,7 +324,7 @@ class Learner:
         return page
 
     async def check_due_in(self, seconds: float) -> None:
-        """The next check comes after so much earned time, as if it had been drawn in an earlier visit."""
+        """As `checks_due_in`."""
         await checks_due_in([self], seconds)
 
     # ---------------------------------------------------------------- what was stored
@@ -363,13 +358,12 @@ class Learner:
             return (await conn.execute(query)).one_or_none()
 
 
-async def open_cookie(arena: Arena, pupil: Pupil) -> str:
+async def open_cookie(learner: Learner) -> str:
     """A log-in session without the log-in page (its password hash would cost more than the case); its cookie."""
-    client = Client(address="127.0.0.1", device="red team")
-    async with arena.services.db.write() as conn:
-        return await open_login(
-            arena.services, conn, person_id=pupil.person_id, learner_id=pupil.learner_id, client=client
-        )
+    services, client = learner.arena.services, Client(address="127.0.0.1", device="red team")
+    who = {"person_id": learner.person_id, "learner_id": learner.learner_id}
+    async with services.db.write() as conn:
+        return await open_login(services, conn, client=client, must_change=False, **who)
 
 
 async def checks_due_in(learners: list[Learner], seconds: float) -> None:

@@ -193,9 +193,7 @@ async def many_submissions(game: Game) -> None:
 
 async def _devices(learner: Learner, count: int = 3) -> list[Learner]:
     """The same learner in so many browsers."""
-    return [
-        replace(learner, cookie=await open_cookie(learner.arena, learner.pupil), pages=[]) for _ in range(count)
-    ]
+    return [replace(learner, cookie=await open_cookie(learner), pages=[]) for _ in range(count)]
 
 
 async def _guess(game: Game) -> None:

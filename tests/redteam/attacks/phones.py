@@ -8,9 +8,10 @@ from collections import Counter
 from sqlalchemy import select
 
 from player_server.storage.tables import phone as phone_table
+from tests.redteam.arena import raw_http
 from tests.redteam.case import case
 from tests.redteam.game import Game
-from tests.redteam.people import Learner, raw_http
+from tests.redteam.people import Learner
 from tests.redteam.phone import (
     NAME,
     Phone,
