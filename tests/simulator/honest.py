@@ -72,7 +72,7 @@ class HonestLearner:
                 return
         if self._page is not None and self._page.stopped is None:
             await self._page.pause()
-            await self._page.settle(20)
+            await self._page.settle(45)
             await self._page.leave()
 
     async def stop(self) -> None:

@@ -157,9 +157,9 @@ class PlayerPage:
         await self._line.end()
 
     async def settle(self, seconds: float) -> None:
-        """Wait until everything that was sent is acknowledged, or the line is of no use."""
+        """Wait until everything that was sent is acknowledged; while the page says that the line is lost, for it."""
         until = self.pace.now() + seconds
-        while self._reported and self.live and self.pace.now() < until:
+        while (self._reported or not self.live) and self.stopped is None and self.pace.now() < until:
             await self.pace.sleep(0.5)
 
     # ---------------------------------------------------------------- beats
