@@ -157,7 +157,7 @@ class PlayerPage:
         await self._line.end()
 
     async def settle(self, seconds: float) -> None:
-        """Wait until everything that was sent is acknowledged; while the page says that the line is lost, for it."""
+        """Wait until everything that was sent is acknowledged, and for the line while it is lost."""
         until = self.pace.now() + seconds
         while (self._reported or not self.live) and self.stopped is None and self.pace.now() < until:
             await self.pace.sleep(0.5)
