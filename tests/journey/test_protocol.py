@@ -19,7 +19,7 @@ import pytest_asyncio
 from sqlalchemy import select
 
 from player_server.storage.progress import VideoProgress, video_progress
-from player_server.storage.tables import challenge, finding, ledger_entry, outbox, phone
+from player_server.storage.tables import challenge, finding, ledger_entry, outbox, phone, playback
 from telemetry.messages import Close
 from tests.support.course_folders import Clip, write_course
 from tests.support.learner import PHONE_AGENT, Learner, learner, play_until
@@ -66,8 +66,15 @@ class Story:
             page.inbox.clear()
             await self.answer(message)
             start = (await page.had("resume"))["position"]
-            message = await play_until(page, "watched", "challenge", start=start)
+            # The beat that was due for the challenge may have been the last one: then it is watched already.
+            watched = next((each for each in page.inbox if each["type"] == "watched"), None)
+            message = watched or await play_until(page, "watched", "challenge", start=start)
         return message
+
+    async def is_held(self) -> bool:
+        """A challenge is open."""
+        async with self.who.product.services.db.read() as conn:
+            return await conn.scalar(select(playback.c.held_challenge_id)) is not None
 
     async def answer(self, asked: dict[str, Any]) -> None:
         await self.who.answer(asked)
@@ -283,10 +290,11 @@ async def a_video_without_a_quiz_is_credited_at_its_end(story: Story) -> None:
     page = await who.playing(second)
     assert page.welcome["quiz"] is None
     watched = await story.to_the_end(page)
-    if not watched["credited"]:
+    if not watched["credited"] and await story.is_held():
         # Its last beat was due for a challenge, and that holds the hours back.
         assert len(await story.entries()) == 1
         await story.answer(await page.had("challenge"))
+    if not watched["credited"]:
         await page.had("credited")
     await page.bye()
 
