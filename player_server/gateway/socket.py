@@ -54,9 +54,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
     """The WebSocket. Refusals before the handshake: 403 foreign origin, 401 no good ticket, 400 no subprotocol."""
     services = request.app[SERVICES]
     hub = request.app[HUB]
-    origins = (*services.settings.server.allowed_origins,)
     origin = request.headers.get("Origin")
-    if origin is None or not (is_own_origin(request, origin) or origin in origins):
+    if origin is None or not (is_own_origin(request, origin) or origin in services.settings.server.allowed_origins):
         raise web.HTTPForbidden
     offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if SUBPROTOCOL not in offered:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Literal
@@ -94,8 +93,3 @@ def _roll_back(connection: Any, _record: Any, _error: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     write = connection.get_execution_options().get("xueshi_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def sqlite_version() -> str:
-    """The version of the SQLite library in this Python, for the doctor and the bench."""
-    return sqlite3.sqlite_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +21,6 @@ from player_server.learning.services import Services
 from player_server.standalone.child import ChildProcess
 from player_server.standalone.supervisor import product_process
 from player_server.standalone.valkey import start_valkey
-from player_server.storage.database import sqlite_version
 from tests.bench.cost import Cores, cpu_s, family_cpu_s, loop_cpu_s, running_on, synced_write_ms
 from tests.bench.school import VIDEO_ID, found, ticket_office
 from tests.support.ports import free_port
@@ -168,7 +168,7 @@ class Stores:
                 said[name] = (await conn.execute(text(f"{command} {name}"))).scalar_one()
         if self.kind == "sqlite":
             said["synchronous"] = {1: "NORMAL", 2: "FULL", 3: "EXTRA"}.get(said["synchronous"], said["synchronous"])
-            said["server_version"] = sqlite_version()
+            said["server_version"] = sqlite3.sqlite_version
         folder = self.postgres.socket_folder if self.postgres else self.folder
         return said | {"synced_write_ms": synced_write_ms(folder)}
 

@@ -43,7 +43,8 @@ MUTANTS = (
         name="origin-not-checked",
         rule="a socket is opened only by our own pages",
         file="player_server/gateway/socket.py",
-        old="    if origin is None or not (is_own_origin(request, origin) or origin in origins):\n",
+        old="    if origin is None or not (is_own_origin(request, origin) or "
+        "origin in services.settings.server.allowed_origins):\n",
         new="    if origin is None:\n",
         test=T_WATCHING + "test_a_foreign_origin_is_refused_at_the_handshake[sqlite-https://evil.example]",
     ),
