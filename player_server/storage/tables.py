@@ -1,4 +1,5 @@
-"""Every table. Times are UTC milliseconds (BIGINT) unless the name says otherwise, hours are hundredths.
+"""The tables of people, courses, watching and hours. Times are UTC milliseconds (BIGINT) unless the name says
+otherwise, hours are hundredths.
 
 A `person` is one ID number; playback, lock, challenges and phone belong to it. A `learner` is a person's account at
 one institution; progress, attempts and the ledger belong to it.
@@ -15,40 +16,18 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite only gives automatic ids to INTEGER PRIMARY KEY.
-Id = BigInteger().with_variant(Integer, "sqlite")
-Ms = BigInteger
-
-
-def _id() -> Column[int]:
-    return Column("id", Id, primary_key=True, autoincrement=True)
-
-
-def _ref(name: str, target: str, *, null: bool = False) -> Column[int]:
-    return Column(name, Id, ForeignKey(target), nullable=null)
-
+from player_server.storage.schema import Id, Ms, id_column, metadata, reference
 
 institution = Table(
     "institution",
     metadata,
-    _id(),
+    id_column(),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", Ms, nullable=False),
 )
@@ -56,7 +35,7 @@ institution = Table(
 person = Table(
     "person",
     metadata,
-    _id(),
+    id_column(),
     Column("id_hash", Text, nullable=False, unique=True),  # keyed hash of the ID number
     Column("id_tail_hash", Text, index=True),  # keyed hash of its last four characters, for the staff's search
     Column("id_cipher", Text, nullable=False),  # the ID number, encrypted
@@ -70,9 +49,9 @@ person = Table(
 learner = Table(
     "learner",
     metadata,
-    _id(),
-    _ref("institution_id", "institution.id"),
-    _ref("person_id", "person.id"),
+    id_column(),
+    reference("institution_id", "institution.id"),
+    reference("person_id", "person.id"),
     Column("class_name", Text),
     Column("disabled_at", Ms),
     Column("created_at", Ms, nullable=False),
@@ -83,8 +62,8 @@ learner = Table(
 staff = Table(
     "staff",
     metadata,
-    _id(),
-    _ref("institution_id", "institution.id"),
+    id_column(),
+    reference("institution_id", "institution.id"),
     Column("username", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
@@ -97,9 +76,9 @@ login_session = Table(
     "login_session",
     metadata,
     Column("token_hash", Text, primary_key=True),  # SHA-256 of the cookie
-    _ref("person_id", "person.id", null=True),
-    _ref("learner_id", "learner.id", null=True),  # null until a person with several accounts has chosen
-    _ref("staff_id", "staff.id", null=True),
+    reference("person_id", "person.id", null=True),
+    reference("learner_id", "learner.id", null=True),  # null until a person with several accounts has chosen
+    reference("staff_id", "staff.id", null=True),
     Column("must_change", Boolean, nullable=False),  # opens nothing but the change-password page
     Column("created_at", Ms, nullable=False),
     Column("expires_at", Ms, nullable=False),
@@ -113,8 +92,8 @@ login_session = Table(
 course = Table(
     "course",
     metadata,
-    _id(),
-    _ref("institution_id", "institution.id"),
+    id_column(),
+    reference("institution_id", "institution.id"),
     Column("title", Text, nullable=False),
     Column("specialty", Text, nullable=False),
     Column("subject", Text, nullable=False),  # public | professional | elective
@@ -146,8 +125,8 @@ quiz_version = Table(
 video = Table(
     "video",
     metadata,
-    _id(),
-    _ref("course_id", "course.id"),
+    id_column(),
+    reference("course_id", "course.id"),
     Column("position", Integer, nullable=False),  # order within the course, from 1
     Column("title", Text, nullable=False),
     Column("hours", Integer, nullable=False),  # hundredths
@@ -163,8 +142,8 @@ video = Table(
 enrolment = Table(
     "enrolment",
     metadata,
-    _id(),
-    _ref("learner_id", "learner.id"),
+    id_column(),
+    reference("learner_id", "learner.id"),
     Column("programme", Text, nullable=False),
     Column("issue_date", Date),  # the certificate's, a calendar day in China
     Column("expiry_date", Date),  # its last day
@@ -239,11 +218,11 @@ watch_progress = Table(
 watch_segment = Table(
     "watch_segment",
     metadata,
-    _id(),
+    id_column(),
     Column("session_id", Text, nullable=False),
     Column("number", Integer, nullable=False),  # within the session, from 1
-    _ref("learner_id", "learner.id"),
-    _ref("video_id", "video.id"),
+    reference("learner_id", "learner.id"),
+    reference("video_id", "video.id"),
     Column("round", Integer, nullable=False),
     Column("from_ms", Ms, nullable=False),
     Column("to_ms", Ms, nullable=False),
@@ -259,17 +238,17 @@ challenge = Table(
     "challenge",
     metadata,
     Column("id", Text, primary_key=True),
-    _ref("person_id", "person.id"),
+    reference("person_id", "person.id"),
     Column("sequence", Integer, nullable=False),
     Column("kind", Text, nullable=False),  # identity | attendance
-    _ref("learner_id", "learner.id"),
-    _ref("video_id", "video.id"),
+    reference("learner_id", "learner.id"),
+    reference("video_id", "video.id"),
     Column("session_id", Text, nullable=False),
     Column("issued_at", Ms, nullable=False),  # of the store's clock
     Column("deadline", Ms, nullable=False),  # of the store's clock
     Column("answered_at", Ms),
     Column("outcome", Text),  # null while open; answered | missed
-    _ref("phone_id", "phone.id", null=True),
+    reference("phone_id", "phone.id", null=True),
     Column("same_device", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("person_id", "sequence"),
     Index(
@@ -284,8 +263,8 @@ challenge = Table(
 phone = Table(
     "phone",
     metadata,
-    _id(),
-    _ref("person_id", "person.id"),
+    id_column(),
+    reference("person_id", "person.id"),
     Column("credential_hash", Text, nullable=False),  # SHA-256 of the phone's cookie
     Column("device", Text),
     Column("enrolled_at", Ms, nullable=False),
@@ -309,10 +288,10 @@ phone = Table(
 finding = Table(
     "finding",
     metadata,
-    _id(),
-    _ref("person_id", "person.id"),
-    _ref("learner_id", "learner.id", null=True),
-    _ref("video_id", "video.id", null=True),
+    id_column(),
+    reference("person_id", "person.id"),
+    reference("learner_id", "learner.id", null=True),
+    reference("video_id", "video.id", null=True),
     Column("session_id", Text, nullable=False),  # the watch session, or another source that makes it unique
     Column("kind", Text, nullable=False),
     Column("count", Integer, nullable=False),
@@ -327,8 +306,8 @@ attempt = Table(
     "attempt",
     metadata,
     Column("id", Text, primary_key=True),  # the submission id of the sheet that was shown
-    _ref("learner_id", "learner.id"),
-    _ref("video_id", "video.id"),
+    reference("learner_id", "learner.id"),
+    reference("video_id", "video.id"),
     Column("round", Integer, nullable=False),
     Column("quiz_sha", Text, ForeignKey("quiz_version.sha"), nullable=False),
     Column("answers", Text, nullable=False),  # JSON: per question of the version, the chosen option numbers
@@ -342,11 +321,11 @@ attempt = Table(
 ledger_entry = Table(
     "ledger_entry",
     metadata,
-    _id(),
-    _ref("learner_id", "learner.id"),
-    _ref("institution_id", "institution.id"),
-    _ref("course_id", "course.id", null=True),
-    _ref("video_id", "video.id", null=True),
+    id_column(),
+    reference("learner_id", "learner.id"),
+    reference("institution_id", "institution.id"),
+    reference("course_id", "course.id", null=True),
+    reference("video_id", "video.id", null=True),
     Column("kind", Text, nullable=False),  # online | offline | employer | test
     Column("subject", Text, nullable=False),
     Column("hours", Integer, nullable=False),  # hundredths; negative for a reversal
@@ -355,7 +334,7 @@ ledger_entry = Table(
     Column("rule_version", Text, nullable=False),
     Column("occurred_at", Ms, nullable=False),
     Column("evidence", Text, nullable=False),  # JSON: session ids, attempt id, challenge ids
-    _ref("reverses", "ledger_entry.id", null=True),
+    reference("reverses", "ledger_entry.id", null=True),
     Column("source", Text),
     Column("source_row", Text),
     UniqueConstraint("learner_id", "video_id", "round", "entry_type"),
@@ -365,7 +344,7 @@ ledger_entry = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _id(),
+    id_column(),
     Column("topic", Text, nullable=False),
     Column("learner_id", Id, nullable=False),
     Column("payload", Text, nullable=False),  # JSON
@@ -377,7 +356,7 @@ service_client = Table(
     "service_client",
     metadata,
     Column("id", Text, primary_key=True),
-    _ref("institution_id", "institution.id", null=True),  # null: the regulator's, sees all institutions
+    reference("institution_id", "institution.id", null=True),  # null: the regulator's, sees all institutions
     Column("name", Text, nullable=False),
     Column("public_key", Text, nullable=False),  # Ed25519, PEM
     Column("disabled_at", Ms),
@@ -387,7 +366,7 @@ service_client = Table(
 audit = Table(
     "audit",
     metadata,
-    _id(),
+    id_column(),
     Column("at", Ms, nullable=False),
     Column("actor", Text, nullable=False),  # person:1, staff:2, client:exam, system
     Column("institution_id", Id),

@@ -19,7 +19,8 @@ from player_server.learning.hours import my_hours
 from player_server.learning.services import Services
 from player_server.policy.id_number import check_id_number
 from player_server.policy.periods import china_day
-from player_server.storage.tables import metadata, person, staff
+from player_server.storage.all_tables import metadata
+from player_server.storage.tables import person, staff
 from tests.support.services import close_services, make_services
 
 DEMO_SETTINGS = Path(__file__).parents[2] / "player_server" / "demo" / "demo.yaml"

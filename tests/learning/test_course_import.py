@@ -11,9 +11,10 @@ from sqlalchemy import Table, func, insert, select
 
 from player_server.learning.course_import import ImportResult, import_course
 from player_server.policy.quiz_content import decode, version_of
+from player_server.storage.all_tables import metadata
 from player_server.storage.database import Database
 from player_server.storage.media import video_path
-from player_server.storage.tables import course, institution, media, metadata, quiz_version, video
+from player_server.storage.tables import course, institution, media, quiz_version, video
 from tests.support.clips import make_clip
 
 QUIZ = "questions:\n  - {kind: single, text: 几米？, options: [1 米, 2 米], right: B}\n"

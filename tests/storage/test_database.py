@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from sqlalchemy import func, insert, select, text
 
+from player_server.storage.all_tables import metadata
 from player_server.storage.database import Database
-from player_server.storage.tables import institution, metadata
+from player_server.storage.tables import institution
 
 
 @pytest_asyncio.fixture

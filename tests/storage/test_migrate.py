@@ -9,9 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 
+from player_server.storage.all_tables import metadata
 from player_server.storage.database import Database
 from player_server.storage.migrate import migrate
-from player_server.storage.tables import metadata
 
 
 def _differences(connection: Connection) -> list[Any]:

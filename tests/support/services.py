@@ -8,11 +8,11 @@ import redis.asyncio
 from player_server.config import load
 from player_server.learning.programmes import load_programmes
 from player_server.learning.services import Services
+from player_server.storage.all_tables import metadata
 from player_server.storage.clock import open_clock
 from player_server.storage.database import Database
 from player_server.storage.hints import Hints
 from player_server.storage.keys import load_keys
-from player_server.storage.tables import metadata
 
 
 async def make_services(database_url: str, valkey_url: str, tmp_path: Path, **settings: Any) -> Services:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from player_server.storage.tables import metadata
+from player_server.storage.all_tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(
