@@ -21,10 +21,10 @@ from player_server.pages import (
     player,
     quiz,
     records,
-    staff,
-    staff_login,
     static,
 )
+from player_server.pages.staff import learners as staff_learners
+from player_server.pages.staff import log_in as staff_log_in
 
 ROUTES = (
     # The learner
@@ -61,12 +61,12 @@ ROUTES = (
     web.post("/logout", login.logout_submit),
     web.post("/language", language.switch_language),
     # The institution
-    web.get("/staff", staff.learners),
-    web.get("/staff/learners/{learner}/initial-secret", staff.ask_initial_secret),
-    web.post("/staff/learners/{learner}/initial-secret", staff.give_initial_secret),
-    web.get("/staff/login", staff_login.staff_login_page),
-    web.post("/staff/login", staff_login.staff_login_submit),
-    web.post("/staff/logout", staff_login.staff_logout_submit),
+    web.get("/staff", staff_learners.learners),
+    web.get("/staff/learners/{learner}/initial-secret", staff_learners.ask_initial_secret),
+    web.post("/staff/learners/{learner}/initial-secret", staff_learners.give_initial_secret),
+    web.get("/staff/login", staff_log_in.staff_login_page),
+    web.post("/staff/login", staff_log_in.staff_login_submit),
+    web.post("/staff/logout", staff_log_in.staff_logout_submit),
     # The exam service
     web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
     # The operator

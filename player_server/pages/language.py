@@ -1,7 +1,7 @@
 """The language of a page, its texts in that language, and the switch between the two.
 
-The texts stand in the code in Chinese; `locale/en.po` has them in English. What is not in the catalogue stays
-Chinese, and a test names it.
+The texts stand in the code in Chinese; the files of `locale/en/`, one an area, have them in English.
+What is not in a catalogue stays Chinese, and a test names it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from player_server.web import cookies
 from player_server.web.address import local_path
 from player_server.web.csrf import require_form, text_field
 
-CATALOGUE = Path(__file__).parent / "locale" / "en.po"
+CATALOGUES = Path(__file__).parent / "locale" / "en"
 LANGUAGES = ("zh", "en")
 
 Translate = Callable[[str], str]
@@ -56,9 +56,12 @@ def translation_to(lang: str) -> Translate:
 @cache
 def read_catalogue() -> dict[str, str]:
     """Chinese text → English text, read once."""
-    with CATALOGUE.open("rb") as file:
-        catalogue = read_po(file, locale="en")
-    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    texts: dict[str, str] = {}
+    for path in sorted(CATALOGUES.glob("*.po")):
+        with path.open("rb") as file:
+            messages = read_po(file, locale="en")
+        texts |= {str(message.id): str(message.string) for message in messages if message.id and message.string}
+    return texts
 
 
 async def switch_language(request: web.Request) -> web.StreamResponse:

@@ -10,10 +10,10 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from player_server.learning.services import Services
-from player_server.pages.language import CATALOGUE, read_catalogue
+from player_server.pages.language import CATALOGUES, read_catalogue
 from tests.support.identity import Visitor, browsers
 
-PAGES = CATALOGUE.parents[1]
+PAGES = CATALOGUES.parents[1]
 KEYWORDS = {"_": None, "N_": None}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}")
@@ -32,7 +32,7 @@ def texts() -> Iterator[tuple[str, str]]:
 def test_every_text_has_an_english_translation() -> None:
     catalogue = read_catalogue()
     missing = [f"{where}: {text}" for where, text in texts() if text not in catalogue]
-    assert not missing, "append to player_server/pages/locale/en.po:\n" + "\n".join(missing)
+    assert not missing, "append to a file of player_server/pages/locale/en:\n" + "\n".join(missing)
 
 
 def test_translations_keep_the_placeholders() -> None:
@@ -41,11 +41,13 @@ def test_translations_keep_the_placeholders() -> None:
 
 
 def test_no_entry_stands_twice_or_is_left_empty() -> None:
-    with CATALOGUE.open("rb") as file:
-        entries = [message for message in read_po(file, locale="en") if message.id]
-    assert all(entry.string for entry in entries)
-    ids = re.findall(r'^msgid "(.+)"$', CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(ids) == sorted(set(ids))
+    ids: list[str] = []
+    for path in sorted(CATALOGUES.glob("*.po")):
+        with path.open("rb") as file:
+            assert all(entry.string for entry in read_po(file, locale="en") if entry.id), path.name
+        ids += re.findall(r'^msgid "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert ids
+    assert [text for text in sorted(set(ids)) if ids.count(text) > 1] == []
 
 
 def test_templates_hold_no_chinese_outside_of_marked_texts() -> None:

@@ -19,8 +19,9 @@ from player_server.auth.login_sessions import Client
 from player_server.auth.passwords import hash_password
 from player_server.auth.throttle import Attempt, count_attempt
 from player_server.learning.services import Services
-from player_server.pages import forgot, language, login, password, staff_login
+from player_server.pages import forgot, language, login, password
 from player_server.pages.render import error_page, render
+from player_server.pages.staff import log_in as staff_log_in
 from player_server.policy.id_number import check_character
 from player_server.storage.clock import wall_ms
 from player_server.storage.tables import audit, institution, learner, person, staff
@@ -156,9 +157,9 @@ def make_site(services: Services) -> web.Application:
             web.post("/password", password.password_submit),
             web.get("/forgot", forgot.forgot_page),
             web.post("/forgot", forgot.forgot_submit),
-            web.get("/staff/login", staff_login.staff_login_page),
-            web.post("/staff/login", staff_login.staff_login_submit),
-            web.post("/staff/logout", staff_login.staff_logout_submit),
+            web.get("/staff/login", staff_log_in.staff_login_page),
+            web.post("/staff/login", staff_log_in.staff_login_submit),
+            web.post("/staff/logout", staff_log_in.staff_logout_submit),
             web.post("/language", language.switch_language),
             web.get("/", _home),
             web.get("/staff", _staff_home),

@@ -48,7 +48,7 @@ async def staff_logout_submit(request: web.Request) -> web.StreamResponse:
 def _form(request: web.Request, next_path: str, username: str = "", error: str = "") -> web.Response:
     return render(
         request,
-        "staff_login.html",
+        "staff/log_in.html",
         page_title=translator(request)("机构登录"),
         status=422 if error else 200,
         back_office=True,

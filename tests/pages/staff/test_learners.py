@@ -11,7 +11,7 @@ from player_server.auth.initial_secrets import initial_hash
 from player_server.learning.people import create_learner
 from player_server.learning.services import Services
 from player_server.learning.staff import PAGE_SIZE
-from player_server.pages import staff
+from player_server.pages.staff import learners
 from player_server.policy.id_number import check_character
 from player_server.storage.tables import audit, person
 from tests.support import school
@@ -22,9 +22,9 @@ from tests.support.doors import browser_of, csrf_in, open_doors
 async def server(services: Services) -> AsyncIterator[TestServer]:
     path = "/staff/learners/{learner}/initial-secret"
     routes = [
-        web.get("/staff", staff.learners),
-        web.get(path, staff.ask_initial_secret),
-        web.post(path, staff.give_initial_secret),
+        web.get("/staff", learners.learners),
+        web.get(path, learners.ask_initial_secret),
+        web.post(path, learners.give_initial_secret),
     ]
     async with open_doors(services, routes) as opened:
         yield opened

@@ -41,7 +41,7 @@ async def learners(request: web.Request) -> web.StreamResponse:
 
     return render(
         request,
-        "staff.html",
+        "staff/learners.html",
         viewer=viewer,
         back_office=True,
         page_title=_("学员名单"),
@@ -91,7 +91,7 @@ async def _secret_page(
         raise web.HTTPNotFound
     return render(
         request,
-        "initial_secret.html",
+        "staff/initial_secret.html",
         viewer=viewer,
         back_office=True,
         status=422 if problem else 200,

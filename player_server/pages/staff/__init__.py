@@ -1,0 +1,1 @@
+"""The institution's pages, under /staff. Each parses, calls one use case and renders."""
