@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from player_server.storage import tables
+from player_server.storage import person_tables, tables
 from player_server.storage.schema import metadata
 
-__all__ = ["metadata", "tables"]
+__all__ = ["metadata", "person_tables", "tables"]

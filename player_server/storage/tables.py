@@ -309,7 +309,8 @@ attempt = Table(
     reference("learner_id", "learner.id"),
     reference("video_id", "video.id"),
     Column("round", Integer, nullable=False),
-    Column("quiz_sha", Text, ForeignKey("quiz_version.sha"), nullable=False),
+    Column("quiz_sha", Text, ForeignKey("quiz_version.sha"), nullable=False),  # the version that was shown
+    Column("graded_sha", Text),  # the corrected version it was graded by again; null: only by the one shown
     Column("answers", Text, nullable=False),  # JSON: per question of the version, the chosen option numbers
     Column("right_count", Integer, nullable=False),
     Column("question_count", Integer, nullable=False),
