@@ -31,12 +31,18 @@ class ProgrammeHours:
 
 
 async def programme_hours(
-    conn: AsyncConnection, programmes: Programmes, learner_ids: Collection[int], now_ms: int
+    conn: AsyncConnection,
+    programmes: Programmes,
+    learner_ids: Collection[int],
+    now_ms: int,
+    *,
+    without: frozenset[int] = frozenset(),
 ) -> list[ProgrammeHours]:
     """Every enrolment of these learners that can be judged on the day of `now_ms` (UTC ms); by learner, enrolment.
 
     Left out are withdrawn enrolments, those whose programme this installation does not have, and those without the
-    dates that their programme counts from. Three queries, however many learners there are.
+    dates that their programme counts from. Three queries, however many learners there are. Ledger entries whose ids
+    are in `without` are looked past.
     """
     today = china_day(now_ms)
     enrolled = await _enrolled(conn, learner_ids)
@@ -55,7 +61,8 @@ async def programme_hours(
             specialties=frozenset(specialties[row.id]),
         )
         try:
-            evaluation = evaluate(entries.get(row.learner_id, ()), terms, programme.programme, today)
+            counting = [each for each in entries.get(row.learner_id, ()) if each.id not in without]
+            evaluation = evaluate(counting, terms, programme.programme, today)
         except DatesMissing:
             continue
         found.append(ProgrammeHours(row.learner_id, row.id, programme, evaluation))

@@ -13,18 +13,16 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.learning.events import tell_of_entries
 from player_server.learning.services import Services
 from player_server.observe import log, metrics
 from player_server.policy.hours import as_decimal
-from player_server.storage import outbox
 from player_server.storage.attempts import passed_attempt, take_turn
 from player_server.storage.clock import wall_ms
 from player_server.storage.hints import Hint
 from player_server.storage.ledger import (
     Pair,
-    Subject,
     add_credit,
-    course_hours,
     find_subject,
     find_unsettled,
     gather_evidence,
@@ -91,7 +89,7 @@ async def settle_in(
     await mark_credited(conn, pair, now_ms)
     if entry_id is None:
         return None
-    await _leave_messages(conn, pair, subject, entry_id, now_ms)
+    await tell_of_entries(conn, services.programmes, [entry_id], now_ms)
     return Credit(subject.person_id, pair, subject.hours)
 
 
@@ -139,27 +137,3 @@ async def _watched_and_uncredited(conn: AsyncConnection, pair: Pair) -> bool:
         )
     )
     return found is not None
-
-
-async def _leave_messages(conn: AsyncConnection, pair: Pair, subject: Subject, entry_id: int, now_ms: int) -> None:
-    message = {
-        "institution": subject.institution_id,
-        "learner": pair.learner_id,
-        "course": subject.course_id,
-        "occurred_at": now_ms,
-    }
-    details = {
-        "entry": entry_id,
-        "video": pair.video_id,
-        "round": pair.round,
-        "kind": "online",
-        "subject": subject.subject,
-        "hours": as_decimal(subject.hours),
-    }
-    await outbox.put(conn, "hours.credited", pair.learner_id, message | details, now_ms)
-    # A withdrawn video is not part of its course any more, so its credit completes nothing.
-    complete = None if subject.withdrawn else await course_hours(conn, pair.learner_id, subject.course_id)
-    if complete is not None:
-        await outbox.put(
-            conn, "hours.completed", pair.learner_id, message | {"hours": as_decimal(complete)}, now_ms
-        )

@@ -50,7 +50,6 @@ class Subject:
     subject: str
     hours: int
     quiz_sha: str | None
-    withdrawn: bool
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -72,7 +71,6 @@ async def find_subject(conn: AsyncConnection, learner_id: int, video_id: int) ->
                 course.c.subject,
                 video.c.hours,
                 video.c.quiz_sha,
-                video.c.withdrawn_at,
             )
             .select_from(
                 learner.join(course, course.c.institution_id == learner.c.institution_id).join(
@@ -82,7 +80,7 @@ async def find_subject(conn: AsyncConnection, learner_id: int, video_id: int) ->
             .where(learner.c.id == learner_id, video.c.id == video_id)
         )
     ).one_or_none()
-    return None if row is None else Subject(*row[:-1], row.withdrawn_at is not None)
+    return None if row is None else Subject(*row)
 
 
 async def add_credit(

@@ -5,13 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.tables import outbox
+from player_server.storage.upsert import insert
 
 
-async def put(conn: AsyncConnection, topic: str, learner_id: int, payload: dict[str, Any], now_ms: int) -> None:
-    """Leave a message. It is delivered at least once, and only if this transaction commits."""
+async def put(
+    conn: AsyncConnection,
+    topic: str,
+    *,
+    institution_id: int,
+    learner_id: int,
+    payload: dict[str, Any],
+    source: str | None = None,
+    now_ms: int,
+) -> bool:
+    """Leave a message. It is delivered at least once, and only if this transaction commits.
+
+    False if there is one of the same `source` already.
+    """
     text = msgspec.json.encode(payload, order="sorted").decode()
-    await conn.execute(insert(outbox).values(topic=topic, learner_id=learner_id, payload=text, created_at=now_ms))
+    row = insert(conn, outbox).values(
+        topic=topic,
+        institution_id=institution_id,
+        learner_id=learner_id,
+        payload=text,
+        source=source,
+        created_at=now_ms,
+    )
+    added = await conn.execute(row.on_conflict_do_nothing(index_elements=["source"]).returning(outbox.c.id))
+    return added.one_or_none() is not None

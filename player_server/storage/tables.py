@@ -347,10 +347,21 @@ outbox = Table(
     metadata,
     id_column(),
     Column("topic", Text, nullable=False),
+    Column("institution_id", Id),
     Column("learner_id", Id, nullable=False),
     Column("payload", Text, nullable=False),  # JSON
+    Column("source", Text, unique=True),  # what it tells of, where that could otherwise be told twice
     Column("created_at", Ms, nullable=False),
-    Column("delivered_at", Ms),
+    # Given by one worker at a time, so that a reader who has seen a position misses none before it; never again.
+    Column("position", BigInteger, unique=True),
+    Column("delivered_at", Ms),  # every endpoint has it, or it was given up visibly
+    Index("ix_outbox_institution", "institution_id", "position"),
+    Index(
+        "ix_outbox_unplaced",
+        "id",
+        sqlite_where=text("position IS NULL"),
+        postgresql_where=text("position IS NULL"),
+    ),
 )
 
 service_client = Table(

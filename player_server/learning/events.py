@@ -1,0 +1,121 @@
+"""Events for other systems: what they are called, what they carry, and when the ledger's are told.
+
+An event is a row of the outbox, written in the transaction that it tells about; webhooks and the feed deliver it.
+It carries ids and hours, never a name or an ID number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from player_server.learning.programme_hours import programme_hours
+from player_server.learning.programmes import Programmes
+from player_server.policy.hours import as_decimal
+from player_server.storage import outbox
+from player_server.storage.ledger import course_hours
+from player_server.storage.tables import ledger_entry, video
+
+CREDITED = "hours.credited"
+COMPLETED = "hours.completed"
+REVERSED = "hours.reversed"
+EXAM_RESULT = "exam.result"
+FINDING_OPENED = "finding.opened"
+DEADLINE_NEAR = "deadline.near"
+
+#: Every topic that institutions and their services may ask for.
+TOPICS = (CREDITED, COMPLETED, REVERSED, EXAM_RESULT, FINDING_OPENED, DEADLINE_NEAR)
+
+
+async def emit(
+    conn: AsyncConnection,
+    topic: str,
+    *,
+    institution_id: int,
+    learner_id: int,
+    data: dict[str, Any],
+    now_ms: int,
+    source: str | None = None,
+) -> bool:
+    """Leave an event in the caller's transaction; `now_ms` in UTC ms is when it happened.
+
+    `source` names what it tells of where a job may look at it twice: the second event of one source is not written,
+    and the answer is False. Raises ValueError for a topic that is not listed above.
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"no such event: {topic}")
+    payload = {"institution": institution_id, "learner": learner_id, "occurred_at": now_ms} | data
+    return await outbox.put(
+        conn,
+        topic,
+        institution_id=institution_id,
+        learner_id=learner_id,
+        payload=payload,
+        source=source,
+        now_ms=now_ms,
+    )
+
+
+async def tell_of_entries(
+    conn: AsyncConnection, programmes: Programmes, entry_ids: Collection[int], now_ms: int
+) -> None:
+    """Leave the events of ledger entries that this transaction has just written, all of one learner.
+
+    Each credit is `hours.credited`, each reversal `hours.reversed`. Then `hours.completed` comes once for each
+    course and for each gate of an enrolment's programme (`exam`, `cycle`) that was not complete without these
+    entries and is complete with them. An entry that comes after a completion completes nothing.
+    """
+    columns = ledger_entry.c
+    query = (
+        select(ledger_entry, video.c.withdrawn_at)
+        .outerjoin_from(ledger_entry, video, video.c.id == columns.video_id)
+        .where(columns.id.in_(entry_ids))
+        .order_by(columns.id)
+    )
+    entries = (await conn.execute(query)).all()
+    if not entries:
+        return
+    institution_id, learner_id = entries[0].institution_id, entries[0].learner_id
+    for each in entries:
+        data = {
+            "entry": each.id,
+            "course": each.course_id,
+            "video": each.video_id,
+            "round": each.round,
+            "kind": each.kind,
+            "subject": each.subject,
+            "hours": as_decimal(each.hours),
+        }
+        if each.entry_type == "reversal":
+            data["reverses"] = each.reverses
+        topic = REVERSED if each.entry_type == "reversal" else CREDITED
+        await emit(conn, topic, institution_id=institution_id, learner_id=learner_id, data=data, now_ms=now_ms)
+
+    async def completed(data: dict[str, Any]) -> None:
+        await emit(conn, COMPLETED, institution_id=institution_id, learner_id=learner_id, data=data, now_ms=now_ms)
+
+    # A withdrawn video is not part of its course any more, so its credit completes nothing.
+    courses = {
+        each.course_id
+        for each in entries
+        if each.entry_type == "credit" and each.video_id is not None and each.withdrawn_at is None
+    }
+    for course_id in sorted(courses):
+        hours = await course_hours(conn, learner_id, course_id)
+        if hours is not None:
+            await completed({"course": course_id, "hours": as_decimal(hours)})
+    after = await programme_hours(conn, programmes, [learner_id], now_ms)
+    if not any(each.evaluation.exam or each.evaluation.complete for each in after):
+        return
+    without = await programme_hours(conn, programmes, [learner_id], now_ms, without=frozenset(entry_ids))
+    for was, now in zip(without, after, strict=True):
+        gates = (
+            ("exam", was.evaluation.exam, now.evaluation.exam),
+            ("cycle", was.evaluation.complete, now.evaluation.complete),
+        )
+        for gate, before, done in gates:
+            if done and not before:
+                await completed({"enrolment": now.enrolment_id, "programme": now.programme.id, "gate": gate})
