@@ -14,7 +14,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.services import Services
+from player_server.policy.roles import Role, role_of
 from player_server.storage.ended_players import end_players
+from player_server.storage.staff_tables import staff_class
 from player_server.storage.tables import institution, learner, login_session, person, playback, staff
 
 TOKEN_BYTES = 32
@@ -55,15 +57,20 @@ class LearnerLogin:
 
 @dataclass(frozen=True, slots=True)
 class StaffLogin:
-    """A log-in of an institution's staff."""
+    """A log-in of staff. A regulator has no institution. `classes`: a teacher's own; None for all other roles.
+
+    `must_change`: this log-in opens nothing but the change-password page.
+    """
 
     login_hash: str
     staff_id: int
-    institution_id: int
-    institution_name: str
+    institution_id: int | None
+    institution_name: str | None
     username: str
     name: str
-    role: str
+    role: Role
+    classes: frozenset[str] | None
+    must_change: bool
 
 
 def hash_token(token: str) -> str:
@@ -87,6 +94,15 @@ async def find_staff(services: Services, token: str | None) -> StaffLogin | None
     row = await _find(services, token)
     if row is None or row.staff_id is None or row.staff_disabled_at is not None:
         return None
+    role = role_of(row.role)
+    # Only a regulator may be without an institution: anybody else would then see all of them.
+    if role is None or (row.staff_institution_id is None) != (role is Role.REGULATOR):
+        return None
+    classes = None
+    if role is Role.TEACHER:
+        async with services.db.read() as conn:
+            own = select(staff_class.c.class_name).where(staff_class.c.staff_id == row.staff_id)
+            classes = frozenset(await conn.scalars(own))
     return StaffLogin(
         login_hash=row.token_hash,
         staff_id=row.staff_id,
@@ -94,7 +110,9 @@ async def find_staff(services: Services, token: str | None) -> StaffLogin | None
         institution_name=row.staff_institution,
         username=row.username,
         name=row.staff_name,
-        role=row.role,
+        role=role,
+        classes=classes,
+        must_change=bool(row.must_change),
     )
 
 

@@ -38,7 +38,10 @@ async def log_in_staff(
         former = None
         if right and current is not None and current == found and current.disabled_at is None:
             former = await end_login(conn, client.token)
-            result = LoggedIn(await open_login(services, conn, staff_id=current.id, client=client), "signed_in")
+            token = await open_login(
+                services, conn, staff_id=current.id, must_change=bool(current.must_change), client=client
+            )
+            result = LoggedIn(token, "signed_in")
         await record(
             conn,
             at=(await services.clock.read(conn)).ms,
@@ -57,6 +60,7 @@ async def log_in_staff(
 
 
 def _secrets_of(username: str) -> Select[Any]:
-    return select(staff.c.id, staff.c.institution_id, staff.c.password_hash, staff.c.disabled_at).where(
-        staff.c.username == username.strip()
+    row = staff.c
+    return select(row.id, row.institution_id, row.password_hash, row.must_change, row.disabled_at).where(
+        row.username == username.strip()
     )

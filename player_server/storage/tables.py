@@ -63,11 +63,12 @@ staff = Table(
     "staff",
     metadata,
     id_column(),
-    reference("institution_id", "institution.id"),
+    reference("institution_id", "institution.id", null=True),  # null: a regulator's, reads all institutions
     Column("username", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
+    Column("role", Text, nullable=False),  # see policy.roles
     Column("password_hash", Text, nullable=False),
+    Column("must_change", Boolean, nullable=False, server_default=text("false")),  # somebody else made the password
     Column("disabled_at", Ms),
     Column("created_at", Ms, nullable=False),
 )

@@ -24,6 +24,7 @@ LOGIN = "xueshi"
 VISITOR = "xueshi_visitor"
 PHONE = "xueshi_phone"
 LANGUAGE = "xueshi_lang"
+INSTITUTION = "xueshi_institution"
 
 
 def new_token() -> str:
@@ -76,6 +77,16 @@ def language(request: web.Request) -> str | None:
 def set_language(request: web.Request, response: web.StreamResponse, value: str) -> None:
     """Remember the chosen language."""
     _set(request, response, LANGUAGE, value, max_age=LANGUAGE_SECONDS)
+
+
+def chosen_institution(request: web.Request) -> str | None:
+    """The institution that a regulator looks at in this browser, unchecked."""
+    return _read(request, INSTITUTION)
+
+
+def set_chosen_institution(request: web.Request, response: web.StreamResponse, value: str) -> None:
+    """Remember it until the browser ends; "" is all of them."""
+    _set(request, response, INSTITUTION, value, max_age=None)
 
 
 def _insecure(request: web.Request) -> bool:

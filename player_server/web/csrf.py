@@ -64,9 +64,10 @@ def require_csrf(request: web.Request) -> None:
 
 
 def text_field(form: Form, name: str) -> str:
-    """One text field, or "" if it is absent or an uploaded file."""
+    """One text field, or "" if it is absent or an uploaded file. Without NUL, which nobody types and which
+    PostgreSQL refuses in a text."""
     value = form.get(name)
-    return value if isinstance(value, str) else ""
+    return value.replace("\0", "") if isinstance(value, str) else ""
 
 
 def _check_origin(request: web.Request) -> None:

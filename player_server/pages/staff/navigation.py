@@ -1,0 +1,42 @@
+"""The entries of the staff's navigation: one line for each area, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from player_server.pages.language import N_, Translate
+from player_server.policy.roles import Permission, Role, may
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`path` is its page; pages below it show the entry as the current one, too."""
+
+    label: str
+    path: str
+    permission: Permission
+
+
+ENTRIES = (
+    Entry(N_("学员"), "/staff/learners", Permission.READ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One entry as it is drawn, already translated."""
+
+    label: str
+    path: str
+    current: bool
+
+
+def navigation(role: Role, path: str, _: Translate) -> list[Link]:
+    """What this role may open; the longest path that `path` begins with is the current one."""
+    allowed = [each for each in ENTRIES if may(role, each.permission)]
+    here = max((each.path for each in allowed if _is_below(path, each.path)), key=len, default="")
+    return [Link(_(each.label), each.path, each.path == here) for each in allowed]
+
+
+def _is_below(path: str, entry: str) -> bool:
+    return path == entry or path.startswith(entry + "/")
