@@ -23,8 +23,11 @@ from player_server.pages import (
     records,
     static,
 )
+from player_server.pages.staff import home as staff_home
+from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
+from player_server.pages.staff import password as staff_password
 
 ROUTES = (
     # The learner
@@ -61,12 +64,17 @@ ROUTES = (
     web.post("/logout", login.logout_submit),
     web.post("/language", language.switch_language),
     # The institution
-    web.get("/staff", staff_learners.learners),
+    web.get("/staff", staff_home.home),
+    web.get("/staff/learners", staff_learners.learners),
     web.get("/staff/learners/{learner}/initial-secret", staff_learners.ask_initial_secret),
     web.post("/staff/learners/{learner}/initial-secret", staff_learners.give_initial_secret),
     web.get("/staff/login", staff_log_in.staff_login_page),
     web.post("/staff/login", staff_log_in.staff_login_submit),
     web.post("/staff/logout", staff_log_in.staff_logout_submit),
+    web.get("/staff/password", staff_password.staff_password_page),
+    web.post("/staff/password", staff_password.staff_password_submit),
+    web.get("/staff/institutions", staff_institutions.institutions_page),
+    web.post("/staff/institutions", staff_institutions.choose_institution),
     # The exam service
     web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
     # The operator

@@ -1,4 +1,4 @@
-"""Loads the demo once: an institution, the demo course, three learners, one of the staff and an exam service.
+"""Loads the demo once: an institution, the demo course, three learners, staff of each role and an exam service.
 
 All of it goes through the same use cases as real data. The accounts' secrets are random, made here, and kept in
 `demo-accounts.txt` of the data folder, so that every start can show them again.
@@ -24,7 +24,9 @@ from player_server.learning.people import create_learner, enrol
 from player_server.learning.services import Services
 from player_server.policy.id_number import check_character
 from player_server.policy.periods import china_day
+from player_server.policy.roles import Role
 from player_server.storage.clock import wall_ms
+from player_server.storage.staff_tables import staff_class
 from player_server.storage.tables import institution, person, service_client, staff
 from player_server.storage.upsert import insert
 
@@ -33,6 +35,12 @@ INSTITUTION = "示例培训中心"
 PROGRAMME = "demo"
 CLASS = "2026 年第 1 期"
 STAFF = "demo-staff"
+#: One of every other role: the teacher has the demo's class, the regulator belongs to no institution.
+COLLEAGUES = (
+    (Role.TEACHER, "demo-teacher", "陈老师"),
+    (Role.AUDITOR, "demo-auditor", "周审计"),
+    (Role.REGULATOR, "demo-regulator", "省监管员"),
+)
 EXAM_CLIENT = "exam-demo"
 ACCOUNTS_FILE = "demo-accounts.txt"
 KEY_FILE = "exam-client.pem"
@@ -64,12 +72,21 @@ class DemoLearner(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class DemoStaff(msgspec.Struct, frozen=True):
+    """A member of staff besides the owner."""
+
+    role: str
+    username: str
+    password: str
+
+
 class DemoAccounts(msgspec.Struct, frozen=True):
     """Everything somebody needs to try the demo. `key_file` is the exam service's private key."""
 
     learners: tuple[DemoLearner, ...] = ()
     staff: str = STAFF
     staff_password: str = ""
+    colleagues: tuple[DemoStaff, ...] = ()
     exam_client: str = EXAM_CLIENT
     key_file: str = ""
 
@@ -82,7 +99,8 @@ class DemoAccounts(msgspec.Struct, frozen=True):
             kind = "initial password, choose your own" if each.initial else "password"
             lines.append(f"  {each.name}  {each.id_number}  {each.secret}  ({each.note or kind})")
         lines.append("Institution's staff, at /staff/login:")
-        lines.append(f"  {self.staff}  {self.staff_password}")
+        lines.append(f"  {self.staff}  {self.staff_password}  (owner)")
+        lines += [f"  {each.username}  {each.password}  ({each.role})" for each in self.colleagues]
         lines.append(f"Exam service, client {self.exam_client} (private key {self.key_file}):")
         path = f"/api/v1/eligibility/{self.learners[0].learner_id}"
         lines.append(f'  curl -H "Authorization: Bearer $(./run exam-token)" {url}{path}')
@@ -98,22 +116,16 @@ async def load_demo(services: Services) -> DemoAccounts:
     result = await import_course(services.db, services.settings.media_folder, COURSE, institution_id, wall_ms())
     if result.course_id is None:
         raise DemoError("; ".join(each.text("en") for each in result.errors))
-    passwords = (_new_password(), _new_password(), _new_password())
+    passwords = tuple(_new_password() for _ in range(3 + len(COLLEAGUES)))
     hashes = [await hash_password(each) for each in passwords]
     key = Ed25519PrivateKey.generate()
     async with services.db.write() as conn:
         learners = await _learners(services, conn, institution_id, result.course_id, passwords, hashes)
         now = (await services.clock.read(conn)).ms
-        await conn.execute(
-            insert(conn, staff).values(
-                institution_id=institution_id,
-                username=STAFF,
-                name="王老师",
-                role="admin",
-                password_hash=hashes[2],
-                created_at=now,
-            )
-        )
+        await _staff(conn, institution_id, now, STAFF, "王老师", Role.OWNER, hashes[2])
+        for (role, username, name), password_hash in zip(COLLEAGUES, hashes[3:], strict=True):
+            place = None if role is Role.REGULATOR else institution_id
+            await _staff(conn, place, now, username, name, role, password_hash)
         # The last row: it is what `_loaded` looks for.
         await conn.execute(
             insert(conn, service_client).values(
@@ -124,7 +136,16 @@ async def load_demo(services: Services) -> DemoAccounts:
                 created_at=now,
             )
         )
-        accounts = DemoAccounts(learners=learners, staff_password=passwords[2], key_file=str(folder / KEY_FILE))
+        colleagues = tuple(
+            DemoStaff(role.value, username, password)
+            for (role, username, _name), password in zip(COLLEAGUES, passwords[3:], strict=True)
+        )
+        accounts = DemoAccounts(
+            learners=learners,
+            staff_password=passwords[2],
+            colleagues=colleagues,
+            key_file=str(folder / KEY_FILE),
+        )
         # Before the commit: a crash in between leaves files that the next start writes anew, never rows whose
         # secrets nobody knows.
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -155,6 +176,28 @@ async def _institution(services: Services) -> int:
         found = await conn.execute(select(institution.c.id).where(institution.c.name == INSTITUTION))
         institution_id: int = found.scalar_one()
     return institution_id
+
+
+async def _staff(
+    conn: AsyncConnection,
+    institution_id: int | None,
+    now: int,
+    username: str,
+    name: str,
+    role: Role,
+    password_hash: str,
+) -> None:
+    row = insert(conn, staff).values(
+        institution_id=institution_id,
+        username=username,
+        name=name,
+        role=role.value,
+        password_hash=password_hash,
+        created_at=now,
+    )
+    staff_id = (await conn.execute(row.returning(staff.c.id))).scalar_one()
+    if role is Role.TEACHER:
+        await conn.execute(insert(conn, staff_class).values(staff_id=staff_id, class_name=CLASS))
 
 
 async def _learners(

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
-from player_server.auth.identity import TAIL, id_tail_hash
 from player_server.learning.enrolments import LearnerCourse, courses_of
+from player_server.learning.roster import Filters, roster_where
 from player_server.learning.services import Services
+from player_server.learning.staff_scope import StaffScope
 from player_server.policy.id_number import mask_id_number
 from player_server.policy.names import mask_name
 from player_server.storage import audit
 from player_server.storage.tables import learner, person
 
 PAGE_SIZE = 50
-_TAIL = re.compile(rf"[0-9]{{{TAIL - 1}}}[0-9Xx]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +69,10 @@ class LearnersPage:
 
 
 async def learners_page(
-    services: Services, *, staff_id: int, institution_id: int, search: str, number: int, address: str
+    services: Services, scope: StaffScope, filters: Filters, *, number: int, address: str
 ) -> LearnersPage:
-    """The institution's learners, by class and account; `search` is part of a name, or the ID number's last four.
-
-    A page beyond the last one is the last one.
-    """
-    where = [learner.c.institution_id == institution_id, *_matches(services, search.strip())]
+    """The learners of this scope that fit, by class and account. A page beyond the last one is the last one."""
+    where = roster_where(services, scope, filters)
     joined = learner.join(person, person.c.id == learner.c.person_id)
     async with services.db.read() as conn:
         now = (await services.clock.read(conn)).ms
@@ -98,8 +94,8 @@ async def learners_page(
         await audit.record(
             conn,
             at=now,
-            actor=f"staff:{staff_id}",
-            institution_id=institution_id,
+            actor=scope.actor,
+            institution_id=scope.institution_id,
             action="list_learners",
             result=f"{len(rows)} of {total}",
             address=address,
@@ -109,12 +105,12 @@ async def learners_page(
     return LearnersPage(learners, total, number, pages)
 
 
-async def find_own_learner(services: Services, institution_id: int, learner_id: int) -> StaffLearner | None:
-    """One of the institution's learners, without courses; None alike for foreign and for absent ones."""
+async def find_own_learner(services: Services, scope: StaffScope, learner_id: int) -> StaffLearner | None:
+    """One of the learners of this scope, without courses; None alike for foreign and for absent ones."""
     query = (
         select(learner, person.c.name, person.c.id_cipher)
         .join(person, person.c.id == learner.c.person_id)
-        .where(learner.c.id == learner_id, learner.c.institution_id == institution_id)
+        .where(learner.c.id == learner_id, *scope.learners())
     )
     async with services.db.read() as conn:
         row = (await conn.execute(query)).one_or_none()
@@ -130,11 +126,3 @@ def _line(services: Services, row: Any, courses: tuple[LearnerCourse, ...]) -> S
         disabled=row.disabled_at is not None,
         courses=courses,
     )
-
-
-def _matches(services: Services, search: str) -> list[ColumnElement[bool]]:
-    if not search:
-        return []
-    if _TAIL.fullmatch(search):
-        return [person.c.id_tail_hash == id_tail_hash(services.keys, search.upper())]
-    return [person.c.name.icontains(search, autoescape=True)]

@@ -11,6 +11,7 @@ import jinja2
 from aiohttp import web
 
 from player_server.pages.language import N_, lang_of, translation_to, translator
+from player_server.pages.staff.navigation import ROLE_NAMES, navigation
 from player_server.web.csrf import csrf_token, keep_visitor
 from player_server.web.viewer import StaffViewer, Viewer
 
@@ -32,15 +33,23 @@ def render(
 ) -> web.Response:
     """A page. `page_title` is already translated; so is every text in `context`.
 
-    Templates also see `_`, `lang`, `csrf`, `status`, `static` and `path`, where the language switch comes back to.
+    Templates also see `_`, `lang`, `csrf`, `status`, `static` and `path`, where the language switch comes back to;
+    for staff also `navigation` and `role_name`, which templates/staff/frame.html draws.
     """
     lang = lang_of(request)
+    _ = translation_to(lang)
+    if isinstance(viewer, StaffViewer):
+        context = {
+            "navigation": navigation(viewer.role, request.path, _),
+            "role_name": _(ROLE_NAMES[viewer.role]),
+            **context,
+        }
     body = (
         _environment()
         .get_template(template)
         .render(
             {
-                "_": translation_to(lang),
+                "_": _,
                 "lang": lang,
                 "csrf": csrf_token(request),
                 "path": request.path_qs if request.method == "GET" else request.path,

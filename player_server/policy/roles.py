@@ -1,4 +1,4 @@
-"""The roles of an institution's staff and what each may do. Which learners somebody sees is `learning/staff_scope.py`.
+"""The roles of staff and what each may do. Which learners somebody sees is `learning/staff_scope.py`.
 
 A regulator belongs to no institution: it reads all of them and changes nothing.
 """

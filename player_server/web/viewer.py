@@ -56,6 +56,12 @@ class StaffViewer:
         """Whether to offer something; `require_staff` is what forbids it."""
         return may(self.role, permission)
 
+    def own_institution(self) -> int:
+        """The institution that this member of staff acts for; 403 for a regulator that looks at all of them."""
+        if self.institution_id is None:
+            raise web.HTTPForbidden
+        return self.institution_id
+
     @property
     def masked_name(self) -> str:
         """Staff are shown by their own name; pages use one word for whoever is logged in."""

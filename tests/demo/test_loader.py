@@ -46,7 +46,7 @@ async def test_a_second_start_finds_the_same_accounts_and_adds_nothing(services:
     before = await rows(services)
     assert await load_demo(services) == first
     assert await rows(services) == before
-    assert (before["institution"], before["course"], before["learner"], before["staff"]) == (1, 1, 3, 1)
+    assert (before["institution"], before["course"], before["learner"], before["staff"]) == (1, 1, 3, 4)
 
 
 async def test_everybody_it_names_can_do_what_it_says(services: Services) -> None:
@@ -64,7 +64,12 @@ async def test_everybody_it_names_can_do_what_it_says(services: Services) -> Non
                 assert found.initial_hash is None
                 assert await verify_password(each.secret, found.password_hash)
         password_hash = await conn.scalar(select(staff.c.password_hash).where(staff.c.username == demo.staff))
+        others = {row.username: row for row in await conn.execute(select(staff))}
     assert await verify_password(demo.staff_password, password_hash)
+    assert [each.role for each in demo.colleagues] == ["teacher", "auditor", "regulator"]
+    for colleague in demo.colleagues:
+        row = others[colleague.username]
+        assert row.role == colleague.role and await verify_password(colleague.password, row.password_hash)
     client = await verify_client(services, make_client_token(Path(demo.key_file).read_text(), demo.exam_client))
     assert client.client_id == demo.exam_client and client.institution_id is not None
 

@@ -10,7 +10,7 @@ MEDIA_TOKENS = "player_server/auth/media_tokens.py"
 
 T_WATCHING = "tests/gateway/test_watching.py::"
 T_LOGIN = "tests/pages/test_login.py::"
-T_STAFF = "tests/pages/test_staff.py::"
+T_STAFF = "tests/pages/staff/test_learners.py::"
 T_MEDIA = "tests/pages/test_media.py::"
 
 MUTANTS = (
@@ -120,15 +120,15 @@ MUTANTS = (
         name="foreign-learners-in-the-list",
         rule="staff see the learners of their own institution only",
         file=STAFF,
-        old="    where = [learner.c.institution_id == institution_id, *_matches(services, search.strip())]\n",
-        new="    where = _matches(services, search.strip())\n",
+        old="    where = roster_where(services, scope, filters)\n",
+        new="    where = roster_where(services, StaffScope(0, None, None), filters)\n",
         test=T_STAFF + "test_the_list_has_own_learners_only_and_masked[sqlite]",
     ),
     Mutant(
         name="secrets-for-foreign-learners",
         rule="staff give secrets to the learners of their own institution only",
         file=STAFF,
-        old="        .where(learner.c.id == learner_id, learner.c.institution_id == institution_id)\n",
+        old="        .where(learner.c.id == learner_id, *scope.learners())\n",
         new="        .where(learner.c.id == learner_id)\n",
         test=T_STAFF + "test_no_secret_for_a_foreign_learner_or_without_the_forms_token[sqlite]",
     ),

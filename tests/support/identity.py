@@ -23,6 +23,7 @@ from player_server.pages import forgot, language, login, password
 from player_server.pages.render import error_page, render
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.policy.id_number import check_character
+from player_server.policy.roles import Permission
 from player_server.storage.clock import wall_ms
 from player_server.storage.tables import audit, institution, learner, person, staff
 from player_server.web import middlewares
@@ -94,7 +95,7 @@ async def add_staff(services: Services, username: str = "office", password: str 
             institution_id=institution_id,
             username=username,
             name="李四",
-            role="manager",
+            role="owner",
             password_hash=password_hash,
         )
     return staff_id, institution_id
@@ -123,7 +124,7 @@ async def _home(request: web.Request) -> web.StreamResponse:
 
 
 async def _staff_home(request: web.Request) -> web.StreamResponse:
-    viewer = await require_staff(request)
+    viewer = await require_staff(request, Permission.READ)
     return web.Response(text=f"staff {viewer.staff_id} of {viewer.institution_id}")
 
 

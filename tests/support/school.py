@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.services import Services
 from player_server.storage.clock import wall_ms
+from player_server.storage.staff_tables import staff_class
 from player_server.storage.tables import (
     course,
     enrolment,
@@ -61,26 +62,48 @@ async def add_person(services: Services, name: str = "张伟", id_number: str | 
 
 
 async def add_learner(
-    services: Services, institution_id: int, *, person_id: int | None = None, name: str = "张伟"
+    services: Services,
+    institution_id: int,
+    *,
+    person_id: int | None = None,
+    name: str = "张伟",
+    class_name: str | None = None,
 ) -> Pupil:
     person_id = person_id or await add_person(services, name)
     learner_id = await _add(
-        services, learner, institution_id=institution_id, person_id=person_id, created_at=wall_ms()
+        services,
+        learner,
+        institution_id=institution_id,
+        person_id=person_id,
+        class_name=class_name,
+        created_at=wall_ms(),
     )
     return Pupil(person_id, learner_id)
 
 
-async def add_staff(services: Services, institution_id: int, username: str = "staff") -> int:
-    return await _add(
+async def add_staff(
+    services: Services,
+    institution_id: int | None,
+    username: str = "staff",
+    *,
+    role: str = "owner",
+    classes: tuple[str, ...] = (),
+    name: str = "王老师",
+) -> int:
+    staff_id = await _add(
         services,
         staff,
         institution_id=institution_id,
         username=username,
-        name="王老师",
-        role="admin",
+        name=name,
+        role=role,
         password_hash="none",
         created_at=wall_ms(),
     )
+    async with services.db.write() as conn:
+        for each in classes:
+            await conn.execute(insert(staff_class).values(staff_id=staff_id, class_name=each))
+    return staff_id
 
 
 async def add_media(services: Services, *, duration_ms: int = DURATION_MS, sha: str | None = None) -> str:

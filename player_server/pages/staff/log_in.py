@@ -14,7 +14,7 @@ from player_server.web.address import local_path
 from player_server.web.csrf import require_form, text_field
 from player_server.web.keys import SERVICES
 from player_server.web.turns import await_turn, client_of
-from player_server.web.viewer import optional_staff
+from player_server.web.viewer import staff_login_of
 
 HOME = "/staff"
 
@@ -22,8 +22,9 @@ HOME = "/staff"
 async def staff_login_page(request: web.Request) -> web.StreamResponse:
     """GET /staff/login"""
     next_path = local_path(request.query.get("next"), HOME)
-    if await optional_staff(request) is not None:
-        return see_other(next_path)
+    login = await staff_login_of(request)
+    if login is not None:
+        return see_other("/staff/password" if login.must_change else next_path)
     return _form(request, next_path)
 
 

@@ -17,9 +17,15 @@ class Entry:
     permission: Permission
 
 
-ENTRIES = (
-    Entry(N_("学员"), "/staff/learners", Permission.READ),
-)
+ENTRIES = (Entry(N_("学员名单"), "/staff/learners", Permission.READ),)
+
+#: What staff call a role.
+ROLE_NAMES = {
+    Role.OWNER: N_("管理员"),
+    Role.TEACHER: N_("教师"),
+    Role.AUDITOR: N_("审计员（只读）"),
+    Role.REGULATOR: N_("监管人员（只读）"),
+}
 
 
 @dataclass(frozen=True, slots=True)

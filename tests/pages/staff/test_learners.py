@@ -22,7 +22,7 @@ from tests.support.doors import browser_of, csrf_in, open_doors
 async def server(services: Services) -> AsyncIterator[TestServer]:
     path = "/staff/learners/{learner}/initial-secret"
     routes = [
-        web.get("/staff", learners.learners),
+        web.get("/staff/learners", learners.learners),
         web.get(path, learners.ask_initial_secret),
         web.post(path, learners.give_initial_secret),
     ]
@@ -61,7 +61,7 @@ async def page(desk: ClientSession, path: str, **query: str) -> tuple[int, str]:
 async def test_a_learner_is_no_staff(services: Services, server: TestServer, at: int) -> None:
     pupil = await school.add_learner(services, at)
     async with browser_of(services, server, pupil) as browser:
-        assert (await page(browser, "/staff"))[0] == 303
+        assert (await page(browser, "/staff/learners"))[0] == 303
         assert (await page(browser, f"/staff/learners/{pupil.learner_id}/initial-secret"))[0] == 303
 
 
@@ -73,7 +73,7 @@ async def test_the_list_has_own_learners_only_and_masked(services: Services, des
     await school.add_enrolment(services, learner_id, lessons.course_id)
     await school.add_entry(services, learner_id, lessons, lessons.video_ids[0], 100, institution_id=at)
     await school.add_progress(services, learner_id, lessons.video_ids[1], 5_000)
-    status, html = await page(desk, "/staff")
+    status, html = await page(desk, "/staff/learners")
     assert status == 200 and "共 1 人" in html
     assert "欧**" in html and "欧阳震华" not in html and "司" not in html
     assert id_number not in html and f"{id_number[:6]}********{id_number[-4:]}" in html
@@ -86,23 +86,23 @@ async def test_search_finds_names_and_last_digits(services: Services, desk: Clie
     other = await school.add_institution(services, "另一家")
     await bring_in(services, other, "李强", 3)
     for query in ("李", second[-4:], second[-4:].lower()):
-        _, html = await page(desk, "/staff", q=query)
+        _, html = await page(desk, "/staff/learners", q=query)
         assert "李*" in html and "张*" not in html and "共 1 人" in html, query
     for query in ("%", "_", "王", number(3)[-4:]):
-        _, html = await page(desk, "/staff", q=query)
+        _, html = await page(desk, "/staff/learners", q=query)
         assert "没有找到学员" in html, query
 
 
 async def test_pages_hold_fifty(services: Services, desk: ClientSession, at: int) -> None:
     for _ in range(PAGE_SIZE + 1):
         await school.add_learner(services, at)
-    _, first = await page(desk, "/staff")
+    _, first = await page(desk, "/staff/learners")
     assert first.count('scope="row"') == PAGE_SIZE and "1 / 2" in first and 'rel="next"' in first
     for number_ in ("2", "99", "9" * 18):
-        _, last = await page(desk, "/staff", page=number_)
+        _, last = await page(desk, "/staff/learners", page=number_)
         assert last.count('scope="row"') == 1 and 'rel="next"' not in last
     for nonsense in ("0", "-1", "x", "9" * 30):
-        assert (await page(desk, "/staff", page=nonsense))[1].count('scope="row"') == PAGE_SIZE
+        assert (await page(desk, "/staff/learners", page=nonsense))[1].count('scope="row"') == PAGE_SIZE
 
 
 async def test_a_new_initial_secret_is_shown_once_and_works(
