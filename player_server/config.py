@@ -95,6 +95,10 @@ class SignInSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_url_hours: Seconds = 4
 
 
+class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    font: str | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -105,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quiz: QuizSettings = QuizSettings()
     findings: FindingSettings = FindingSettings()
     sign_in: SignInSettings = SignInSettings()
+    certificates: CertificateSettings = CertificateSettings()
 
     @property
     def folder(self) -> Path:
@@ -123,6 +128,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def programmes_folder(self) -> Path | None:
         """None: the programmes that come with the product."""
         return PROJECT / self.data.programmes_folder if self.data.programmes_folder else None
+
+    @property
+    def certificate_font(self) -> Path | None:
+        """None: the first of the well-known ones that is there (storage/fonts.py)."""
+        return PROJECT / self.certificates.font if self.certificates.font else None
 
     @property
     def database_url(self) -> str:
@@ -158,6 +168,9 @@ def _check(settings: Settings, source: str) -> None:
         raise ConfigError(f"{source}: watch.lock_ttl_s must be longer than watch.beat_every_s")
     if not settings.database_url.startswith(DATABASES):
         raise ConfigError(f"{source}: data.database_url must begin with {' or '.join(DATABASES)}")
+    font = settings.certificate_font
+    if font is not None and not font.is_file():
+        raise ConfigError(f"{source}: certificates.font: there is no file {font}")
     if settings.public_url.startswith("http://") and not settings.server.insecure_http:
         raise ConfigError(
             f"{source}: server.public_url is plain http; use https behind a proxy, "

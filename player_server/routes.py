@@ -8,6 +8,7 @@ from player_server.api import eligibility, watch_tickets
 from player_server.gateway import socket
 from player_server.ops import health
 from player_server.pages import (
+    certificates,
     challenge,
     course,
     forgot,
@@ -40,6 +41,12 @@ ROUTES = (
     web.get("/records", records.records),
     web.get("/media/{video}", media.video_file),
     web.get("/captions/{video}", media.captions_file),
+    # Certificates
+    web.post("/certificates", certificates.take),
+    web.get("/certificates/{number}", certificates.certificate),
+    web.get("/certificates/{number}/pdf", certificates.certificate_pdf),
+    web.get("/verify", certificates.verify_form),
+    web.get("/verify/{number}", certificates.verify_number),
     # Watching
     web.post("/api/v1/watch-tickets", watch_tickets.post_watch_ticket),
     web.get("/ws/watch", socket.watch),

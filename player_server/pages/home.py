@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from player_server.learning.certificates import my_programmes
 from player_server.learning.enrolments import my_courses
 from player_server.pages.render import render, translator
 from player_server.pages.times import deadline_of
+from player_server.policy.certificates import show_number
 from player_server.policy.hours import as_words
 from player_server.storage.clock import wall_ms
 from player_server.web.keys import SERVICES
@@ -32,4 +34,6 @@ async def home(request: web.Request) -> web.StreamResponse:
         earned=as_words(sum(each.earned for each in courses)),
         required=as_words(sum(each.required for each in courses)),
         words=as_words,
+        certificates=await my_programmes(request.app[SERVICES], viewer.learner_id),
+        show_number=show_number,
     )

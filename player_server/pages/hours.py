@@ -13,7 +13,8 @@ from player_server.policy.programmes import Name
 from player_server.web.keys import SERVICES
 from player_server.web.viewer import require_learner
 
-_KINDS = {
+#: The kinds of hours in words; certificates and exports use the same.
+KINDS = {
     "online": N_("网络学习"),
     "offline": N_("面授"),
     "employer": N_("单位组织"),
@@ -72,7 +73,7 @@ async def hours(request: web.Request) -> web.StreamResponse:
         viewer=viewer,
         page_title=_("我的学时"),
         mine=mine,
-        kinds={kind: _(text) for kind, text in _KINDS.items()},
+        kinds={kind: _(text) for kind, text in KINDS.items()},
         gates={gate: _(text) for gate, text in _GATES.items()},
         name=name,
         badge=badge,

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from player_server.storage import ledger_log_tables, person_tables, staff_tables, tables, webhook_tables
+from player_server.storage import (
+    certificate_tables,
+    ledger_log_tables,
+    person_tables,
+    staff_tables,
+    tables,
+    webhook_tables,
+)
 from player_server.storage.schema import metadata
 
-__all__ = ["ledger_log_tables", "metadata", "person_tables", "staff_tables", "tables", "webhook_tables"]
+__all__ = [
+    "certificate_tables",
+    "ledger_log_tables",
+    "metadata",
+    "person_tables",
+    "staff_tables",
+    "tables",
+    "webhook_tables",
+]
