@@ -11,8 +11,10 @@ from typing import Any
 import uvloop
 
 from player_server import commands
-from player_server.commands import CONFIG, DEMO, CommandError, Where, lan_address
+from player_server.commands import CONFIG, DEMO, lan_address
 from player_server.config import ConfigError, load
+from player_server.operating.serving import serve, serve_many
+from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import GIVE_UP
 
 
@@ -34,7 +36,9 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
         case None:
             return commands.start_all(where, fresh=options.fresh)
         case "serve":
-            return commands.serve(where)
+            if options.processes is not None:
+                return serve_many(where, options.processes)
+            return serve(where, shared_port=options.shared_port)
         case "worker":
             return commands.work(where)
         case "migrate":
@@ -71,8 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(parser)
     parser.add_argument("--fresh", action="store_true", help="forget the data of former runs")
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in ("serve", "worker", "migrate"):
+    for name in ("worker", "migrate"):
         _add_where(parsers.add_parser(name))
+    serving = parsers.add_parser("serve")
+    _add_where(serving)
+    serving.add_argument("--processes", type=int, default=None, help="so many processes on one port")
+    serving.add_argument("--shared-port", action="store_true", help="others may listen on the port as well")
     course = parsers.add_parser("import-course")
     _add_where(course)
     course.add_argument("folder", type=Path)

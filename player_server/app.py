@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import redis.asyncio
 from aiohttp import web
 
-from player_server.config import Settings
+from player_server.config import ConfigError, Settings
 from player_server.gateway.hub import Hub
 from player_server.gateway.socket import HUB
 from player_server.learning.programmes import load_programmes
@@ -61,7 +61,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 def _redis(settings: Settings) -> redis.asyncio.Redis:
     url = settings.data.redis_url
     if url is None:
-        raise ValueError("data.redis_url is not set; `./run` sets it to the embedded one")
+        raise ConfigError("data.redis_url is not set: name a Redis, or start everything with `./run`")
     # Waiting for a free connection is right; failing because a hundred are busy is not.
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,

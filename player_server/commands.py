@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import os
 import shutil
-import signal
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from aiohttp import web
 from asyncpg import PostgresError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from player_server.app import build_app, open_services
+from player_server.app import open_services
 from player_server.auth.service_tokens import make_client_token
-from player_server.config import ENV_PREFIX, Settings, load
+from player_server.config import Settings
 from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
 from player_server.learning.course_import import import_course
-from player_server.observe import log, set_up_logging
+from player_server.observe import set_up_logging
+from player_server.operating.serving import check_port, stop_on_signals
+from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import Supervisor, product_process
 from player_server.standalone.valkey import Valkey, ValkeyError, start_valkey
 from player_server.storage.clock import wall_ms
@@ -48,42 +44,12 @@ OURS = (
     ACCOUNTS_FILE,
     KEY_FILE,
 )
-#: So many more objects than before make a server look for cycles: more than a commit of all players has under way.
-COLLECT_AFTER = 10_000
-
-
-class CommandError(Exception):
-    """A command cannot go on; the message is one line that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The settings files and what the command line puts over them."""
-
-    files: tuple[Path, ...]
-    overrides: dict[str, Any]
-
-    def settings(self) -> Settings:
-        return load(*self.files, overrides=self.overrides)
-
-    def arguments(self) -> list[str]:
-        """The same for a child process."""
-        return [part for file in self.files for part in ("--config", str(file))]
-
-    def environment(self) -> dict[str, str]:
-        """The overrides as environment variables, for a child process."""
-        flat = {
-            f"{ENV_PREFIX}{part}__{key}".upper(): str(value).lower() if isinstance(value, bool) else str(value)
-            for part, values in self.overrides.items()
-            for key, value in values.items()
-        }
-        return {**os.environ, **flat}
 
 
 async def start_all(where: Where, *, fresh: bool) -> int:
     """`./run`: embedded Valkey, migrations, demo data, then server and worker until Ctrl-C."""
     settings = where.settings()
-    _check_port(settings)
+    check_port(settings)
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -169,20 +135,6 @@ async def _forget(settings: Settings) -> None:
             path.unlink(missing_ok=True)
 
 
-def _check_port(settings: Settings) -> None:
-    host, port = settings.server.host, settings.server.port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family[0], family[1]) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(family[4])
-    except OSError as error:
-        raise CommandError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}. Another program may use it; "
-            "try --port with another number."
-        ) from None
-
-
 def lan_address() -> str | None:
     """This machine's address in its network, as a phone would reach it; None without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
@@ -193,42 +145,6 @@ def lan_address() -> str | None:
     return None
 
 
-async def serve(where: Where) -> int:
-    """`serve`: one server process until SIGTERM. Ends with 1 when a background task of it has died."""
-    settings = where.settings()
-    set_up_logging()
-    stop = asyncio.Event()
-    failed = False
-
-    def die() -> None:
-        nonlocal failed
-        failed = True
-        stop.set()
-
-    async with open_services(settings) as services:
-        runner = web.AppRunner(build_app(services, die), access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, settings.server.host, settings.server.port, backlog=2048).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise CommandError(f"cannot listen on port {settings.server.port}: {error.strerror}") from None
-        _spare_the_collector()
-        log.info("serving", host=settings.server.host, port=settings.server.port)
-        _stop_on_signals(stop)
-        await stop.wait()
-        await runner.cleanup()
-    return 1 if failed else 0
-
-
-def _spare_the_collector() -> None:
-    """Beats leave no cycles behind, but thousands of rows under way look to Python's collector like growth: by
-    default it walks through all players every few commits, which was a third of the CPU of a beat."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
-
-
 async def work(where: Where) -> int:
     """`worker`: the background jobs until SIGTERM."""
     settings = where.settings()
@@ -236,18 +152,12 @@ async def work(where: Where) -> int:
     stop = asyncio.Event()
     async with open_services(settings) as services:
         jobs = asyncio.create_task(run_jobs(services))
-        _stop_on_signals(stop)
+        stop_on_signals(stop)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([jobs, stopped], return_when=asyncio.FIRST_COMPLETED)
         jobs.cancel()
         await asyncio.gather(jobs, return_exceptions=True)
     return 0 if stop.is_set() else 1
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
 
 
 async def migrate_only(where: Where) -> int:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from player_server.api import eligibility, watch_tickets
 from player_server.gateway import socket
-from player_server.ops import health
+from player_server.ops import health, metrics
 from player_server.pages import (
     certificates,
     challenge,
@@ -87,7 +87,7 @@ ROUTES = (
     # The operator
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),
-    web.get("/metrics", health.metrics_page),
+    web.get("/metrics", metrics.metrics_page),
     web.get("/static/{version}/{name:.+}", static.static_file),
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from player_server.gateway.player import Pending, Player
-from player_server.observe import log, metrics
+from player_server.observe import log, metrics, session_label
 from player_server.storage.clock import monotonic_ms
 from player_server.storage.playback import BadBatch, Batch, PlaybackStore, RowState, StoreAway, Windows
 
@@ -61,6 +61,11 @@ class Committer:
             self._oldest_ms = player.last_heard_ms
             self._wake.set()
         self._waiting[player.person_id] = player
+
+    @property
+    def waiting(self) -> int:
+        """How many players wait for the next commit, or for one that is under way."""
+        return len(self._waiting) + len(self._in_flight)
 
     async def drained(self, player: Player) -> None:
         """Wait until nothing of this player is waiting or in flight any more."""
@@ -113,7 +118,8 @@ class Committer:
     async def _bisect(self, pending: list[Pending], players: list[Player], error: BadBatch) -> None:
         """One bad row must not hold up the others: halve until it stands alone."""
         if len(pending) == 1:
-            log.error("row_refused", error=str(error))
+            session = pending[0].player.opened.session_id
+            log.error("row_refused", error=str(error), session=session_label(session))
             self._release.refused(pending[0])
             return
         middle = len(pending) // 2

@@ -16,7 +16,7 @@ from player_server.gateway.player import Pending, Player
 from player_server.learning import challenges
 from player_server.learning.services import Services
 from player_server.learning.watch import Opened, Watching, draw, player_row
-from player_server.observe import log, metrics
+from player_server.observe import log, metrics, session_label
 from player_server.policy.challenges import is_phone
 from player_server.storage.clock import monotonic_ms
 from player_server.storage.hints import Hint
@@ -30,8 +30,9 @@ ROUND_S = 1.0
 PING_MS = 20_000
 #: A lock is renewed after this share of its time to live, if its player has been heard since.
 RENEW_SHARE = 0.25
-#: How long a stop waits for the last commits, and then for the players' sockets to close, in seconds.
-STOP_S = 3.0
+#: How long a stop waits for the last commits, then for the players' sockets to close, then for the rest of the
+#: work, in seconds each: together less than the ten that whoever sent SIGTERM may count on.
+STOP_S = 2.0
 #: Stretches of lost lines that wait for the next round. More than that in a second, and time lines have holes.
 MOST_LATE = 10_000
 #: A challenge that could not be read is read again after so many seconds.
@@ -51,6 +52,9 @@ class Hub:
         self.draw = partial(draw, services)
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: list[SegmentRow] = []
+        # Beats since the last round: a number here costs nothing, a metric of each beat would be a tenth of it.
+        self.counted = 0
+        self.stale = 0
         self.stopping = False
 
     # ---------------------------------------------------------------- coming and going
@@ -63,7 +67,6 @@ class Hub:
             self._replace(player, old.opened.session_id)
             return
         self.players[player.person_id] = player
-        metrics.players.set(len(self.players))
         if old is not None:
             self._replace(old, player.opened.session_id)
 
@@ -75,7 +78,6 @@ class Hub:
         """Its socket is gone. What it earned is committed; the lock lives on until its time is over."""
         if self.owns(player):
             del self.players[player.person_id]
-            metrics.players.set(len(self.players))
         self.spawn(self._keep_segment(player, reason))
 
     async def _keep_segment(self, player: Player, reason: str) -> None:
@@ -156,7 +158,7 @@ class Hub:
                     notice = await challenges.notice(self.services, conn, challenge_id, on_phone=on_phone)
             except (SQLAlchemyError, OSError) as error:
                 # The page is frozen without knowing why until it has been told.
-                log.warning("challenge_unread", error=repr(error))
+                log.warning("challenge_unread", error=repr(error), session=session_label(player.opened.session_id))
                 await asyncio.sleep(SHOW_AGAIN_S)
                 continue
             if notice is not None and self.owns(player):
@@ -221,6 +223,7 @@ class Hub:
         """Renew the locks of players that were heard, retire those that were not. Runs until cancelled."""
         while True:
             await asyncio.sleep(ROUND_S)
+            self.measure()
             if self._late:
                 late, self._late = self._late, []
                 self.spawn(self.watching.keep_segments(late))
@@ -239,6 +242,14 @@ class Hub:
             self.ping(now)
             if due:
                 await self.renew(due, now)
+
+    def measure(self) -> None:
+        """Hand over what was counted since the last round."""
+        metrics.beats.labels("counted").inc(self.counted)
+        metrics.beats.labels("stale").inc(self.stale)
+        self.counted = self.stale = 0
+        metrics.players.set(len(self.players))
+        metrics.waiting_rows.set(self.committer.waiting)
 
     def ping(self, now_ms: int) -> None:
         """Ping every player whose last ping was long ago."""
@@ -317,6 +328,7 @@ class Hub:
             with suppress(TimeoutError, SQLAlchemyError, OSError):
                 async with asyncio.timeout(STOP_S):
                     await self.watching.keep_segments(self._late)
+        self.measure()
 
 
 def make_player(opened: Opened, hub: Hub, connection: Any) -> Player:

@@ -279,6 +279,9 @@ class _Socket:
             if isinstance(message, Beat):
                 if player.beat(message, monotonic_ms()):
                     hub.committer.add(player)
+                    hub.counted += 1
+                else:
+                    hub.stale += 1
             elif isinstance(message, Bye):
                 return True
             elif isinstance(message, Hello) or self.bad > MOST_BAD:

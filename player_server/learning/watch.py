@@ -22,7 +22,7 @@ from player_server.learning.enrolments import Refusal, may_watch
 from player_server.learning.findings import record_finding
 from player_server.learning.services import Services
 from player_server.learning.settle import settle
-from player_server.observe import log, metrics
+from player_server.observe import log, metrics, session_label
 from player_server.policy.challenges import is_phone
 from player_server.storage.clock import Reading, monotonic_ms, wall_ms
 from player_server.storage.findings import findings_of_session
@@ -140,7 +140,7 @@ class Watching:
         try:
             result = await self._open_row(ticket, video_id, page)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("hello_failed", error=repr(error))
+            log.warning("hello_failed", error=repr(error), session=session_label(proof or candidate))
             if locked == candidate:
                 # Nobody plays by this lock; without this the page would find itself busy when it comes back.
                 await self.release(ticket.person_id, candidate)

@@ -1,9 +1,8 @@
-"""Health and metrics, for the operator's machines."""
+"""Health, for the operator's machines."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,8 +31,3 @@ async def readyz(request: web.Request) -> web.StreamResponse:
         parts["redis"] = "away"
     ready = set(parts.values()) == {"ok"}
     return web.json_response({"status": "ok" if ready else "away", **parts}, status=200 if ready else 503)
-
-
-async def metrics_page(request: web.Request) -> web.StreamResponse:
-    """GET /metrics in Prometheus' text format. Keep it from the public at the proxy."""
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

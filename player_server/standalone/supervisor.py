@@ -66,16 +66,22 @@ class Supervisor:
     """Runs services until a signal comes, one of them gives up, or `request_stop` is called."""
 
     def __init__(
-        self, services: Sequence[Service], *, say: Callable[[str], None], backoff: Backoff | None = None
+        self,
+        services: Sequence[Service],
+        *,
+        say: Callable[[str], None],
+        backoff: Backoff | None = None,
+        together: bool = False,
     ) -> None:
         """Take `services` in the order in which they end: server, worker, Valkey.
 
         They start in the opposite order; one that runs already is taken over. `say` gets one line for the user
-        whenever something unexpected happens.
+        whenever something unexpected happens. `together`: none needs another, so they end at the same time.
         """
         self._services = tuple(services)
         self._say = say
         self._backoff = backoff or Backoff()
+        self._together = together
         self._stop = asyncio.Event()
         self._status = 0
 
@@ -109,6 +115,8 @@ class Supervisor:
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
+            if self._together:
+                await asyncio.gather(*(service.stop() for service in self._services))
             for service in self._services:
                 await service.stop()
             for number in signals:

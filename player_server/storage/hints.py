@@ -14,6 +14,10 @@ from redis.exceptions import RedisError
 from player_server.observe import log, metrics
 
 CHANNEL = "xueshi:hints"
+#: After so much silence, in seconds, Redis is asked whether the line is still there …
+PING_AFTER_S = 5
+#: … and after so much without an answer the line is given up.
+GIVE_UP_S = 8
 
 What = Literal["displaced", "challenge", "signed_out", "ended", "credited"]
 
@@ -47,10 +51,16 @@ class Hints:
             with contextlib.suppress(RedisError, OSError):
                 async with self._redis.pubsub() as subscription:
                     await subscription.subscribe(CHANNEL)
-                    while True:
-                        message = await subscription.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                        if message is not None:
+                    silent_s = 0
+                    while silent_s < GIVE_UP_S:
+                        message = await subscription.get_message(timeout=1.0)
+                        silent_s = silent_s + 1 if message is None else 0
+                        if message is not None and message["type"] == "message":
                             await self._deliver(message["data"], receive)
+                        elif silent_s == PING_AFTER_S:
+                            # A line that died without a word looks like one on which nothing happens.
+                            await subscription.ping()
+                    metrics.redis_failures.labels("hint_line").inc()
             await asyncio.sleep(0.5)
 
     async def _deliver(self, data: bytes, receive: Callable[[Hint], Awaitable[None]]) -> None:
