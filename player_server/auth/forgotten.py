@@ -101,7 +101,7 @@ async def issue_initial_secret(
                 learner.c.disabled_at.is_(None),
             )
         )
-        elsewhere = person_id is not None and await _opened_elsewhere(conn, person_id, learner_id)
+        elsewhere = person_id is not None and await is_opened_elsewhere(conn, person_id, learner_id)
         if person_id is not None and not elsewhere:
             await conn.execute(
                 update(person)
@@ -126,7 +126,7 @@ async def issue_initial_secret(
     return secret if person_id is not None else None
 
 
-async def _opened_elsewhere(conn: AsyncConnection, person_id: int, learner_id: int) -> bool:
+async def is_opened_elsewhere(conn: AsyncConnection, person_id: int, learner_id: int) -> bool:
     """Whether a living account at another institution is older, and its owner has chosen a password."""
     found = await conn.scalar(
         select(learner.c.id)

@@ -72,6 +72,12 @@ class Observed:
     first_at: int
     last_at: int
     video_titles: tuple[str, ...]
+    video_ids: tuple[int, ...] = ()
+
+    @property
+    def day(self) -> int:
+        """The China calendar day, as a number of days."""
+        return china_day(self.last_at)
 
 
 def by_day(rows: Sequence[StoredFinding]) -> tuple[Observed, ...]:
@@ -92,6 +98,7 @@ def by_day(rows: Sequence[StoredFinding]) -> tuple[Observed, ...]:
                 first_at=min(row.first_at for row in group),
                 last_at=max(row.last_at for row in group),
                 video_titles=tuple(dict.fromkeys(row.video_title for row in group if row.video_title is not None)),
+                video_ids=tuple(dict.fromkeys(row.video_id for row in group if row.video_id is not None)),
             )
         )
     return tuple(sorted(observed, key=lambda each: each.last_at, reverse=True))

@@ -29,7 +29,10 @@ class Uncounted:
 class Counted:
     """One stretch that counted. Places in the video in ms, moments in UTC ms; `after`: what ended it."""
 
+    segment_id: int
+    video_id: int
     video_title: str
+    round: int
     from_ms: int
     to_ms: int
     started_at: int
@@ -67,7 +70,10 @@ async def my_records(services: Services, person_id: int, learner_id: int) -> MyR
         following[each.session_id] = each
         days.setdefault(china_day(each.ended_at), []).append(
             Counted(
+                each.id,
+                each.video_id,
                 each.video_title,
+                each.round,
                 each.from_ms,
                 each.to_ms,
                 each.started_at,

@@ -7,7 +7,7 @@ call, the worker's `sweep` finds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +28,7 @@ from player_server.storage.ledger import (
     gather_evidence,
     mark_credited,
 )
+from player_server.storage.ledger_corrections import made_up_hours
 from player_server.storage.tables import playback, watch_progress
 from player_server.storage.watch_progress import store_frontier
 
@@ -83,6 +84,8 @@ async def settle_in(
     attempt_id = await passed_attempt(conn, *pair)
     if subject.quiz_sha is not None and attempt_id is None:
         return None
+    # What an appeal gave of this round already is not given twice.
+    subject = replace(subject, hours=subject.hours - await made_up_hours(conn, pair))
     evidence = await gather_evidence(conn, pair, attempt_id, live_session)
     now_ms = wall_ms()
     entry_id = await add_credit(conn, pair, subject, evidence, rule_version=RULE_VERSION, now_ms=now_ms)

@@ -23,6 +23,7 @@ class StoredFinding(NamedTuple):
     first_at: int
     last_at: int
     video_title: str | None
+    video_id: int | None = None
 
 
 async def findings_of_session(conn: AsyncConnection, session_id: str) -> tuple[FindingRow, ...]:
@@ -48,7 +49,7 @@ async def findings_of(
     """What was found about a person as far as it concerns this account, newest first."""
     row = finding.c
     query = (
-        select(row.kind, row["count"], row.worst, row.first_at, row.last_at, video.c.title)
+        select(row.kind, row["count"], row.worst, row.first_at, row.last_at, video.c.title, row.video_id)
         .select_from(finding.outerjoin(video, video.c.id == row.video_id))
         .where(row.person_id == person_id, or_(row.learner_id == learner_id, row.learner_id.is_(None)))
         .order_by(row.last_at.desc(), row.id.desc())

@@ -6,9 +6,9 @@ The committer writes most of them, in its own batches; see playback.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ScalarSelect, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.playback import SegmentRow
@@ -19,9 +19,11 @@ from player_server.storage.upsert import insert
 class StoredSegment(NamedTuple):
     """One stretch. Places in the video in ms, moments in UTC ms; `reason`: why it ended, see telemetry.segments."""
 
+    id: int
     session_id: str
     video_id: int
     video_title: str
+    round: int
     from_ms: int
     to_ms: int
     started_at: int
@@ -43,26 +45,55 @@ async def add_segments(conn: AsyncConnection, rows: Sequence[SegmentRow]) -> Non
     await conn.execute(insert(conn, watch_segment).on_conflict_do_nothing(), [row._asdict() for row in rows])
 
 
-async def segments_of(conn: AsyncConnection, learner_id: int, limit: int) -> Sequence[StoredSegment]:
-    """The newest stretches of a learner, newest first."""
+async def segments_of(
+    conn: AsyncConnection, learner_id: int, limit: int, *, video_id: int | None = None, before: int | None = None
+) -> Sequence[StoredSegment]:
+    """The newest stretches of a learner, newest first: of one video, or ended before a moment (UTC ms), if given."""
     row = watch_segment.c
-    query = (
-        select(
-            row.session_id,
-            row.video_id,
-            video.c.title,
-            row.from_ms,
-            row.to_ms,
-            row.started_at,
-            row.ended_at,
-            row.reason,
-        )
-        .select_from(watch_segment.join(video, video.c.id == row.video_id))
-        .where(row.learner_id == learner_id)
-        .order_by(row.ended_at.desc(), row.id.desc())
-        .limit(limit)
-    )
+    query = _segments().where(row.learner_id == learner_id)
+    if video_id is not None:
+        query = query.where(row.video_id == video_id)
+    if before is not None:
+        query = query.where(row.started_at <= before)
+    query = query.order_by(row.ended_at.desc(), row.id.desc()).limit(limit)
     return [StoredSegment(*each) for each in (await conn.execute(query)).all()]
+
+
+async def segment_of(
+    conn: AsyncConnection, learner_id: int, segment_id: int
+) -> tuple[StoredSegment, int | None] | None:
+    """One stretch of this learner, and when the next one of its session began (UTC ms, None: there is none)."""
+    row = watch_segment.c
+    query = _segments().where(row.id == segment_id, row.learner_id == learner_id)
+    found = (await conn.execute(query)).one_or_none()
+    if found is None:
+        return None
+    segment = StoredSegment(*found)
+    following = select(func.min(row.started_at)).where(
+        row.session_id == segment.session_id, row.number > _number_of(segment_id), row.learner_id == learner_id
+    )
+    return segment, await conn.scalar(following)
+
+
+def _number_of(segment_id: int) -> ScalarSelect[int]:
+    this = watch_segment.alias("this")
+    return select(this.c.number).where(this.c.id == segment_id).scalar_subquery()
+
+
+def _segments() -> Select[tuple[Any, ...]]:
+    row = watch_segment.c
+    return select(
+        row.id,
+        row.session_id,
+        row.video_id,
+        video.c.title,
+        row.round,
+        row.from_ms,
+        row.to_ms,
+        row.started_at,
+        row.ended_at,
+        row.reason,
+    ).select_from(watch_segment.join(video, video.c.id == row.video_id))
 
 
 async def busy_persons(conn: AsyncConnection, start: int, end: int, more_than_ms: int) -> Sequence[int]:

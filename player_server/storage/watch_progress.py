@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from player_server.storage.tables import media, watch_progress
+from player_server.storage.tables import media, video, watch_progress
 from player_server.storage.upsert import insert
 from telemetry.rules import watched_from_ms
 
@@ -43,3 +43,27 @@ async def store_frontier(conn: AsyncConnection, row: Any, now_ms: int) -> None:
             },
         )
     )
+
+
+async def open_round(conn: AsyncConnection, learner_id: int, video_id: int, round_: int, now_ms: int) -> int:
+    """Make sure that this round, or a later one, is the newest; it begins at the start of the newest file.
+
+    Returns the newest round. Opening a round twice changes nothing.
+    """
+    row = watch_progress.c
+    of_pair = (row.learner_id == learner_id, row.video_id == video_id)
+    newest = await conn.scalar(select(func.max(row.round)).where(*of_pair))
+    if newest is not None and newest >= round_:
+        return int(newest)
+    sha = await conn.scalar(select(video.c.media_sha).where(video.c.id == video_id))
+    new = insert(conn, watch_progress).values(
+        learner_id=learner_id,
+        video_id=video_id,
+        round=round_,
+        frontier_ms=0,
+        position_ms=0,
+        media_sha=sha,
+        updated_at=now_ms,
+    )
+    await conn.execute(new.on_conflict_do_nothing())
+    return round_
