@@ -13,13 +13,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.appeals import Appeal, State, appeal_of, select_appeals
-from player_server.learning.events import emit
+from player_server.learning.events import tell_of_entries
 from player_server.learning.reversals import lock_person
 from player_server.learning.services import Services
 from player_server.learning.settle import Credit, announce
 from player_server.learning.staff_actions import Action, Hand, Outcome
 from player_server.learning.staff_scope import StaffScope
-from player_server.policy.hours import as_decimal
 from player_server.policy.id_number import mask_id_number
 from player_server.policy.names import mask_name
 from player_server.storage import audit, staff_actions
@@ -35,6 +34,8 @@ from player_server.storage.watch_progress import open_round
 RULE_VERSION = "appeal-1"
 
 PAGE_SIZE = 50
+#: The newest stretches up to the appeal that are shown beside it.
+BESIDE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ async def find_appeal(services: Services, scope: StaffScope, appeal_id: int, add
         row = (await conn.execute(select_appeals(appeal.c.id == appeal_id, *scope.learners()))).one_or_none()
         if row is None:
             return None
-        segments = await segments_of(conn, row.learner_id, 200, video_id=row.video_id, before=(row.until or row.since))
+        until = row.until or row.since
+        segments = await segments_of(conn, row.learner_id, BESIDE, video_id=row.video_id, before=until)
         rest, hours, credited = await _rest(conn, row)
     async with services.db.write() as conn:
         await audit.record(
@@ -126,7 +128,7 @@ async def find_appeal(services: Services, scope: StaffScope, appeal_id: int, add
             institution_id=row.institution_id,
             address=address,
         )
-    return Beside(_of_staff(services, row), tuple(segments[:20]), rest, hours, credited)
+    return Beside(_of_staff(services, row), tuple(segments), rest, hours, credited)
 
 
 async def answer_appeal(services: Services, hand: Hand, appeal_id: int, *, accept: bool, hours: int = 0) -> Outcome:
@@ -141,7 +143,7 @@ async def answer_appeal(services: Services, hand: Hand, appeal_id: int, *, accep
         row = (await conn.execute(select_appeals(appeal.c.id == appeal_id, *hand.scope.learners()))).one_or_none()
         outcome = Outcome.ABSENT
         if row is not None:
-            outcome, credit = await _answer_in(conn, hand, row, accept=accept, hours=hours, now=now)
+            outcome, credit = await _answer_in(services, conn, hand, row, accept=accept, hours=hours, now=now)
         await audit.record(
             conn,
             at=now,
@@ -158,7 +160,7 @@ async def answer_appeal(services: Services, hand: Hand, appeal_id: int, *, accep
 
 
 async def _answer_in(
-    conn: AsyncConnection, hand: Hand, row: Any, *, accept: bool, hours: int, now: int
+    services: Services, conn: AsyncConnection, hand: Hand, row: Any, *, accept: bool, hours: int, now: int
 ) -> tuple[Outcome, Credit | None]:
     await lock_person(conn, row.person_id, row.learner_id)
     if hours and not (accept and row.video_id is not None and 0 < hours <= (await _rest(conn, row))[0]):
@@ -179,7 +181,7 @@ async def _answer_in(
     details: dict[str, object] = {"appeal": row.id, "accepted": accept}
     credit = None
     if hours:
-        credit, entry_id = await _make_up(conn, row, hours, now)
+        credit, entry_id = await _make_up(services, conn, row, hours, now)
         details |= {"hours": hours, "entry": entry_id, "video": row.video_id}
     await staff_actions.add(
         conn,
@@ -194,7 +196,7 @@ async def _answer_in(
     return Outcome.DONE, credit
 
 
-async def _make_up(conn: AsyncConnection, row: Any, hours: int, now: int) -> tuple[Credit, int]:
+async def _make_up(services: Services, conn: AsyncConnection, row: Any, hours: int, now: int) -> tuple[Credit, int]:
     """Write the entry, under the person's lock and within what the video has left."""
     pair = Pair(row.learner_id, row.video_id, row.round)
     subject = await _subject(conn, row)
@@ -219,22 +221,7 @@ async def _make_up(conn: AsyncConnection, row: Any, hours: int, now: int) -> tup
         await open_round(conn, *pair, now)
         await mark_credited(conn, pair, now)
     await conn.execute(update(appeal).where(appeal.c.id == row.id).values(entry_id=entry_id))
-    await emit(
-        conn,
-        "hours.credited",
-        institution_id=row.institution_id,
-        learner_id=row.learner_id,
-        data={
-            "entry": entry_id,
-            "course": subject.course_id,
-            "video": row.video_id,
-            "round": row.round,
-            "kind": "online",
-            "subject": subject.subject,
-            "hours": as_decimal(hours),
-        },
-        now_ms=now,
-    )
+    await tell_of_entries(conn, services.programmes, [entry_id], now)
     return Credit(subject.person_id, pair, hours), entry_id
 
 

@@ -86,7 +86,14 @@ async def question_of(services: Services, person_id: int, learner_id: int, subje
 
 
 async def make_appeal(
-    services: Services, *, person_id: int, learner_id: int, institution_id: int, subject: str, words: str, address: str
+    services: Services,
+    *,
+    person_id: int,
+    learner_id: int,
+    institution_id: int,
+    subject: str,
+    words: str,
+    address: str,
 ) -> Outcome:
     """Object to something once. `words` are tidy and not empty."""
     async with services.db.write() as conn:
@@ -127,7 +134,7 @@ async def make_appeal(
     return outcome
 
 
-async def myselect_appeals(services: Services, learner_id: int) -> list[Appeal]:
+async def my_appeals(services: Services, learner_id: int) -> list[Appeal]:
     """All of a learner's appeals, newest first."""
     async with services.db.read() as conn:
         return await appeals_of(conn, learner_id)
@@ -217,5 +224,3 @@ def appeal_of(row: Any) -> Appeal:
         answered_by=row.staff_name,
         entry_id=row.entry_id,
     )
-
-

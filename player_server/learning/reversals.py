@@ -10,11 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from player_server.learning.events import emit
+from player_server.learning.events import tell_of_entries
 from player_server.learning.services import Services
 from player_server.learning.staff_actions import Action, Hand, Outcome, act
 from player_server.learning.watch import end_row
-from player_server.policy.hours import as_decimal
 from player_server.storage.attempts import take_turn
 from player_server.storage.hints import Hint
 from player_server.storage.ledger_corrections import Entry, add_reversal, find_credit
@@ -41,7 +40,7 @@ async def reverse_credit(services: Services, hand: Hand, learner_id: int, entry_
             return Outcome.ALREADY
         if await end_at(conn, player, entry, now):
             interrupted.append(row.person_id)
-        return await reverse_in(conn, hand, entry, now)
+        return await reverse_in(services, conn, hand, entry, now)
 
     outcome = await act(services, hand, learner_id, Action.REVERSE, change)
     for person_id in interrupted:
@@ -49,7 +48,9 @@ async def reverse_credit(services: Services, hand: Hand, learner_id: int, entry_
     return outcome
 
 
-async def reverse_in(conn: AsyncConnection, hand: Hand, entry: Entry, now: int) -> dict[str, object] | Outcome:
+async def reverse_in(
+    services: Services, conn: AsyncConnection, hand: Hand, entry: Entry, now: int
+) -> dict[str, object] | Outcome:
     """Write the reversal in a transaction that holds the person's lock, and open the new round."""
     evidence: dict[str, object] = {"staff": hand.scope.staff_id}
     reversal_id = await add_reversal(conn, entry, evidence=evidence, rule_version=RULE_VERSION, now_ms=now)
@@ -59,23 +60,7 @@ async def reverse_in(conn: AsyncConnection, hand: Hand, entry: Entry, now: int) 
     if entry.video_id is not None:
         details["video"] = entry.video_id
         details["round"] = await open_round(conn, entry.learner_id, entry.video_id, entry.round + 1, now)
-    await emit(
-        conn,
-        "hours.reversed",
-        institution_id=entry.institution_id,
-        learner_id=entry.learner_id,
-        data={
-            "entry": reversal_id,
-            "reverses": entry.id,
-            "course": entry.course_id,
-            "video": entry.video_id,
-            "round": entry.round,
-            "kind": entry.kind,
-            "subject": entry.subject,
-            "hours": as_decimal(-entry.hours),
-        },
-        now_ms=now,
-    )
+    await tell_of_entries(conn, services.programmes, [reversal_id], now)
     return details
 
 
@@ -91,7 +76,11 @@ async def lock_person(conn: AsyncConnection, person_id: int, learner_id: int) ->
 async def end_at(conn: AsyncConnection, player: Any, entry: Entry, now: int) -> bool:
     """End the live player of the round whose hours go, so that no beat moves a round that is over."""
     at = (entry.learner_id, entry.video_id, entry.round)
-    if player is None or player.ended_reason is not None or (player.learner_id, player.video_id, player.round) != at:
+    if (
+        player is None
+        or player.ended_reason is not None
+        or (player.learner_id, player.video_id, player.round) != at
+    ):
         return False
     await end_row(conn, player, "silent", now)
     return True

@@ -136,7 +136,11 @@ async def extend_deadline(
     """Give one enrolment more time, until `deadline_ms` (UTC)."""
 
     async def change(conn: AsyncConnection, row: Any, now: int) -> dict[str, object] | Outcome:
-        mine = (enrolment.c.id == enrolment_id, enrolment.c.learner_id == row.id, enrolment.c.withdrawn_at.is_(None))
+        mine = (
+            enrolment.c.id == enrolment_id,
+            enrolment.c.learner_id == row.id,
+            enrolment.c.withdrawn_at.is_(None),
+        )
         found = (await conn.execute(select(enrolment).where(*mine).with_for_update())).one_or_none()
         if found is None:
             return Outcome.ABSENT

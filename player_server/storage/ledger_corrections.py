@@ -55,10 +55,10 @@ async def find_credit(conn: AsyncConnection, entry_id: int, learner_id: int) -> 
         row.subject,
         row.hours,
         row.round,
-        is_reversed(),
+        is_reversed().label("is_reversed"),
     ).where(row.id == entry_id, row.learner_id == learner_id, row.entry_type == "credit")
     found = (await conn.execute(query)).one_or_none()
-    return None if found is None else Entry(*found[:-1], bool(found[-1]))
+    return None if found is None else Entry(**found._mapping)
 
 
 async def add_reversal(

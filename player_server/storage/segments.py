@@ -48,7 +48,7 @@ async def add_segments(conn: AsyncConnection, rows: Sequence[SegmentRow]) -> Non
 async def segments_of(
     conn: AsyncConnection, learner_id: int, limit: int, *, video_id: int | None = None, before: int | None = None
 ) -> Sequence[StoredSegment]:
-    """The newest stretches of a learner, newest first: of one video, or ended before a moment (UTC ms), if given."""
+    """The newest stretches of a learner, newest first; of one video, or begun before a moment (UTC ms)."""
     row = watch_segment.c
     query = _segments().where(row.learner_id == learner_id)
     if video_id is not None:

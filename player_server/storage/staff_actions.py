@@ -18,7 +18,7 @@ class Action(StrEnum):
     """Everything that staff can do by hand. The value stands in `staff_action.action` and in the audit."""
 
     NOTE = "note"
-    NEW_SECRET = "issue_initial_secret"
+    NEW_SECRET = "issue_initial_secret"  # noqa: S105
     RESET_PHONE = "reset_phone"
     DISABLE = "disable_learner"
     ENABLE = "enable_learner"
