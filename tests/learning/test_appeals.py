@@ -1,4 +1,4 @@
-"""A learner objects once, the institution answers once, and makes up what the video has at the most; both databases."""
+"""A learner objects once, the institution answers once, never making up more than the video has; both databases."""
 
 import asyncio
 
