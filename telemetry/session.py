@@ -24,7 +24,8 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     """The live player of one person on one video. All times in integer milliseconds.
 
     `last_tick_ms` is on the server's monotonic clock. `carry_ms` is allowance that was not spent.
-    `gap_ms` is silence beyond the grace that no rewind has explained yet.
+    `gap_ms` is silence beyond the grace that no rewind has explained yet. `returned`: the page has just come back
+    over a new line; whether it played since its last durable beat, only its next one can say.
     """
 
     duration_ms: int
@@ -41,6 +42,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     held: str | None = None
     watched: bool = False
     credited: bool = False
+    returned: bool = False
 
 
 class Rewound(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +77,7 @@ def step(s: Session, beat: Beat, now_ms: int, rules: WatchRules) -> Outcome:
     elapsed = max(0, now_ms - s.last_tick_ms)
     if s.held is not None:
         # The frontier is frozen, whatever the client sends; time starts anew at the first beat after `resume`.
-        frozen = _replace(s, seq=beat.seq, last_tick_ms=now_ms, carry_ms=0, playing=False, gap_ms=0)
+        frozen = _replace(s, seq=beat.seq, last_tick_ms=now_ms, carry_ms=0, playing=False, gap_ms=0, returned=False)
         return Outcome(frozen, uncredited=Uncredited(elapsed / 1000, "challenge"))
 
     position = min(round(beat.position * 1000), s.duration_ms)
@@ -90,8 +92,13 @@ def step(s: Session, beat: Beat, now_ms: int, rules: WatchRules) -> Outcome:
 def _count(
     s: Session, beat: Beat, now_ms: int, elapsed: int, position: int, playing: bool, rules: WatchRules
 ) -> Outcome:
-    usable = min(elapsed, rules.gap_grace_ms) if s.playing else 0
-    silence = elapsed - usable if s.playing else 0
+    played = elapsed if s.playing else 0
+    if s.returned and not s.playing:
+        # The beat that said `play` may have been lost with the old line. As far as the page went on it played,
+        # but no longer than the server's clock has seen pass since; the rest was a pause.
+        played = min(elapsed, max(0, int((position - s.frontier_ms) / rules.max_rate)))
+    usable = min(played, rules.gap_grace_ms)
+    silence = played - usable
     allowance = min(rules.allowance_cap_ms, s.carry_ms + int(usable * rules.max_rate))
     gap = s.gap_ms + silence
     ahead = position - s.frontier_ms
@@ -176,12 +183,12 @@ def wait_ms(s: Session, rules: WatchRules) -> int | None:
 
 def resume(s: Session, next_draw: Draw) -> Session:
     """The hold was cleared. Nothing counts until the first beat after it has set the clock."""
-    return _replace(s, held=None, carry_ms=0, playing=False, gap_ms=0, draw=next_draw)
+    return _replace(s, held=None, carry_ms=0, playing=False, gap_ms=0, draw=next_draw, returned=False)
 
 
 def hold(s: Session, challenge_id: str) -> Session:
     """The store says that another challenge is open now (a successor of a missed one)."""
-    return _replace(s, held=challenge_id, carry_ms=0, playing=False, gap_ms=0)
+    return _replace(s, held=challenge_id, carry_ms=0, playing=False, gap_ms=0, returned=False)
 
 
 def redraw(s: Session, draw: Draw) -> Session:

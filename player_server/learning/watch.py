@@ -24,6 +24,7 @@ from player_server.learning.services import Services
 from player_server.learning.settle import settle
 from player_server.observe import log, metrics, session_label
 from player_server.policy.challenges import is_phone
+from player_server.storage.challenges import answered_since
 from player_server.storage.clock import Reading, monotonic_ms, wall_ms
 from player_server.storage.findings import findings_of_session
 from player_server.storage.hints import Hint
@@ -189,6 +190,9 @@ class Watching:
             live = row.ended_reason is None and row.session_id is not None
             if live and not same and not page.force and gap is not None and gap < self.rules.lock_ttl_ms:
                 return Occupied((now.ms - (row.since or now.ms)) / 1000, row.device or "")
+            # A pause that may have ended with a lost beat; but time in which a challenge was open never counts.
+            unsure = same and not row.playing and row.held_challenge_id is None
+            returned = unsure and not await answered_since(conn, row.person_id, row.clock_ms)
             opened = await self._take(conn, row, ticket, right.progress, same, now, page)
             held = opened.session.held
             challenge = (
@@ -196,7 +200,8 @@ class Watching:
             )
         # The clock that counts starts when the update is done, so no time before it is ever counted twice.
         started = monotonic_ms() - (gap or 0) if same else monotonic_ms()
-        return replace(opened, session=structs.replace(opened.session, last_tick_ms=started), challenge=challenge)
+        session = structs.replace(opened.session, last_tick_ms=started, returned=returned)
+        return replace(opened, session=session, challenge=challenge)
 
     async def _take(
         self,

@@ -103,6 +103,16 @@ async def _lock_hold(conn: AsyncConnection, person_id: int) -> Hold:
     return Hold(*(await conn.execute(query)).one())
 
 
+async def answered_since(conn: AsyncConnection, person_id: int, since_ms: int) -> bool:
+    """Whether a challenge of this person was answered at `since_ms` of the store's clock or later."""
+    query = (
+        select(challenge.c.id)
+        .where(challenge.c.person_id == person_id, challenge.c.answered_at >= since_ms)
+        .limit(1)
+    )
+    return await conn.scalar(query) is not None
+
+
 async def claim_answer(
     conn: AsyncConnection, asked: Challenge, now: int, *, phone_id: int, same_device: bool
 ) -> bool:

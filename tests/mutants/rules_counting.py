@@ -13,6 +13,7 @@ PLAYBACK_SQL = "player_server/storage/playback_sql.py"
 SOCKET = "player_server/gateway/socket.py"
 
 T_SESSION = "tests/telemetry/test_session.py::"
+T_RETURNING = "tests/gateway/test_returning.py::"
 T_BOUND = "tests/gateway/test_time_bound.py::"
 T_WATCHING = "tests/gateway/test_watching.py::"
 T_PLAYBACK = "tests/storage/test_playback.py::"
@@ -216,5 +217,32 @@ MUTANTS = (
         "    WHEN n.issue IS NULL OR EXISTS (SELECT 1 FROM challenge c WHERE c.id = n.issue)\n",
         new="  held_challenge_id = CASE\n    WHEN n.issue IS NULL\n",
         test=T_PLAYBACK + "test_repeating_a_batch_does_not_put_back_a_hold_that_was_cleared[sqlite]",
+    ),
+    # ------------------------------------------------------------------------ coming back on a new line
+    Mutant(
+        name="lost-play-is-a-pause",
+        rule="what an honest page played after a beat that was lost with its line is credited when it comes back",
+        file=WATCH,
+        old="        unsure = same and not row.playing and",
+        new="        unsure = False and not row.playing and",
+        test=T_RETURNING
+        + "test_what_was_played_after_a_play_that_got_lost_is_credited_and_no_more_than_passed[sqlite]",
+    ),
+    Mutant(
+        name="returning-earns-what-it-says",
+        rule="a page that comes back earns no more than the server's clock has seen pass",
+        file=SESSION,
+        old="        played = min(elapsed, max(0, int((position - s.frontier_ms) / rules.max_rate)))\n",
+        new="        played = max(0, int((position - s.frontier_ms) / rules.max_rate))\n",
+        test=T_SESSION + "test_no_sequence_earns_more_than_the_time_that_passed",
+    ),
+    Mutant(
+        name="returning-after-an-answer",
+        rule="time in which a challenge was open never counts, also for a page that was away meanwhile",
+        file=WATCH,
+        old="returned = unsure and not await answered_since(conn, row.person_id, row.clock_ms)",
+        new="returned = unsure",
+        test=T_RETURNING
+        + "test_time_with_an_open_challenge_does_not_count_for_a_page_that_comes_back[sqlite-parts0]",
     ),
 )

@@ -21,6 +21,7 @@ TROUBLES: dict[str, float] = {
     "stall": 3.0,
     "slow_network": 4.0,
     "half_open": 1.0,
+    "lost_play": 0.5,
     "line_cut": 1.5,
     "sleep": 0.7,
     "crash": 0.2,
@@ -149,6 +150,20 @@ class HonestLearner:
 
     async def _half_open(self, page: PlayerPage) -> str | None:
         await page.lose_network(self.rng.uniform(0, 40), cut=False, notices=self.rng.random() < 0.5)
+        return None
+
+    async def _lost_play(self, page: PlayerPage) -> str | None:
+        """The line falls silent during a pause, so that nobody hears that the video plays on."""
+
+        async def play_on() -> None:
+            await self.pace.sleep(self.rng.uniform(0.5, 3))
+            await page.play()
+
+        await page.pause()
+        await self._within(page, self._about(5))
+        await asyncio.gather(
+            page.lose_network(self.rng.uniform(5, 20), cut=False, notices=self.rng.random() < 0.5), play_on()
+        )
         return None
 
     async def _line_cut(self, page: PlayerPage) -> str | None:

@@ -70,8 +70,8 @@ class PageLine:
     def insist(self) -> None:
         """The learner pressed [在此继续]."""
         self._takeover = True
-        if self.busy and not self._asking:
-            self._spawn(self._hello())
+        # Not `_hello` itself: a question that is due in the same instant must see that this one was asked.
+        self._spawn(self._ask_again(after=0.0))
 
     @property
     def ready(self) -> bool:

@@ -299,6 +299,34 @@ def test_a_fast_media_clock_is_never_rewound_when_the_page_slows_down() -> None:
     assert position - player.frontier_s < 1.2
 
 
+def test_what_a_page_played_after_a_beat_that_was_lost_with_its_line_counts_when_it_comes_back() -> None:
+    """It paused at 20 s; `play` was lost; ten seconds later the same page speaks on a new line."""
+    player = Player(session(frontier_ms=20_000, returned=True))
+    outcome = player.beat(13, 30)
+    assert outcome.earned_ms == 10_000
+    assert outcome.rewound is None and outcome.uncredited is None and not outcome.findings
+    # The three seconds of pause are not carried, and only the first beat of a line can say so.
+    assert player.state.carry_ms == 0 and not player.state.returned
+
+
+def test_a_page_that_comes_back_has_earned_no_more_than_passed_and_no_more_than_the_grace() -> None:
+    early = Player(session(returned=True)).beat(3, 4.5)
+    assert (early.earned_ms, early.rewound) == (3_000, None)
+    far = Player(session(returned=True)).beat(3, 30)
+    assert far.earned_ms == 0
+    assert far.rewound is not None and far.rewound.reason == "ahead_of_frontier"
+    late = Player(session(returned=True)).beat(300, 40)
+    assert late.earned_ms == 15_000
+    assert late.rewound is not None and late.rewound.reason == "gap" and not late.findings
+    assert late.uncredited is not None and late.uncredited.seconds == 25
+
+
+def test_a_pause_of_a_page_that_comes_back_is_no_loss() -> None:
+    player = Player(session(frontier_ms=20_000, returned=True))
+    outcome = player.beat(300, 20)
+    assert outcome.earned_ms == 0 and outcome.uncredited is None and outcome.rewound is None
+
+
 # ------------------------------------------------------------------------------- for every sequence
 
 moves = st.tuples(
@@ -307,7 +335,7 @@ moves = st.tuples(
     st.booleans(),
     st.sampled_from(["tick", "play", "pause", "seek", "ended", "visibility", "stall"]),
     st.floats(0, 16, allow_nan=False),
-    st.sampled_from(["beat", "beat", "beat", "beat", "resume", "stale", "replay"]),
+    st.sampled_from(["beat", "beat", "beat", "beat", "resume", "stale", "replay", "return"]),
 )
 
 
@@ -324,6 +352,9 @@ def test_no_sequence_earns_more_than_the_time_that_passed(
         now += passed
         if kind == "resume" and state.held:
             state = resume(state, Draw("c", due_ms))
+        if kind == "return":
+            # As `learning/watch.py` opens it: the same page on a new line, with what was durable.
+            state = structs.replace(state, rewind_id=0, gap_ms=0, returned=not (state.playing or state.held))
         seq = seq if kind == "replay" and seq else seq + 1
         beat = Beat(
             seq=seq,
@@ -351,13 +382,18 @@ def test_no_sequence_earns_more_than_the_time_that_passed(
 @settings(max_examples=400)
 @given(
     st.lists(
-        st.tuples(st.integers(200, 10_000), st.integers(0, 1_500), st.sampled_from(["watch", "pause", "back"])),
+        st.tuples(
+            st.integers(200, 10_000),
+            st.integers(0, 1_500),
+            st.sampled_from(["watch", "pause", "back", "lost line"]),
+        ),
         min_size=1,
         max_size=80,
     )
 )
 def test_no_honest_sequence_loses_a_millisecond(script: list[tuple[int, int, str]]) -> None:
-    """Watching, pausing and going back, with every report up to 1.5 s late (never out of order)."""
+    """Watching, pausing and going back, with every report up to 1.5 s late (never out of order), and now and then a
+    line that takes a change of the play state with it and is replaced within the grace."""
     state = session(duration_ms=10_000_000)
     sent = arrived = position = furthest = seq = 0
     playing = True
@@ -379,8 +415,11 @@ def test_no_honest_sequence_loses_a_millisecond(script: list[tuple[int, int, str
         report(arrived)
         if what == "back":
             position = max(0, position - 20_000)
-        playing = what != "pause" or not playing
-        report(arrived)
+        playing = what not in ("pause", "lost line") or not playing
+        if what == "lost line":
+            state = structs.replace(state, rewind_id=0, gap_ms=0, returned=not state.playing)
+        else:
+            report(arrived)
     # What the server still trails by is earned while the page waits at the furthest point, as it does at the end.
     position, playing = furthest, True
     report(arrived)
