@@ -89,8 +89,8 @@ MUTANTS = (
         name="playing-not-required",
         rule="a pause earns nothing, however long",
         file=SESSION,
-        old="usable = min(elapsed, rules.gap_grace_ms) if s.playing else 0",
-        new="usable = min(elapsed, rules.gap_grace_ms)",
+        old="played = elapsed if s.playing else 0",
+        new="played = elapsed",
         test=T_SESSION + "test_a_pause_earns_nothing_however_long",
     ),
     Mutant(
