@@ -13,6 +13,7 @@ import uvloop
 from player_server import commands
 from player_server.commands import CONFIG, DEMO, lan_address
 from player_server.config import ConfigError, load
+from player_server.operating.doctor import doctor
 from player_server.operating.serving import serve, serve_many
 from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import GIVE_UP
@@ -39,6 +40,8 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             if options.processes is not None:
                 return serve_many(where, options.processes)
             return serve(where, shared_port=options.shared_port)
+        case "doctor":
+            return doctor(where)
         case "worker":
             return commands.work(where)
         case "migrate":
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(parser)
     parser.add_argument("--fresh", action="store_true", help="forget the data of former runs")
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in ("worker", "migrate"):
+    for name in ("worker", "migrate", "doctor"):
         _add_where(parsers.add_parser(name))
     serving = parsers.add_parser("serve")
     _add_where(serving)
