@@ -198,7 +198,7 @@ def _draw(pdf: FPDF, order: Order) -> None:
     pdf.set_draw_color(150)
     pdf.set_font(family, size=9.5)
     with pdf.table(
-        col_widths=(30, 30, 14, 14, 32),
+        col_widths=(32, 44, 17, 17, 48),
         text_align=("LEFT", "LEFT", "RIGHT", "RIGHT", "LEFT"),
         line_height=6,
         padding=1.2,

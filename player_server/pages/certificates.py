@@ -147,7 +147,7 @@ async def pdf_answer(
         body = await draw(order)
     except MissingCharacters as error:
         text = _("服务器上的字体没有这些字：%(characters)s。PDF 会缺字，所以没有生成；请直接打印本页。")
-        return paper_page(request, viewer, found, back=back, problem=text % {"characters": error.characters})
+        return paper_page(request, viewer, found, back=back, problem=text % {"characters": _pointed_out(error.characters)})
     except DrawingFailed as error:
         log.error("certificate_pdf_failed", error=str(error))
         text = _("PDF 没有生成。请直接打印本页，或稍后再试。")
@@ -155,6 +155,11 @@ async def pdf_answer(
     disposition = f'attachment; filename="xueshi-{sheet.number}.pdf"'
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
     return web.Response(body=body, content_type="application/pdf", headers=headers)
+
+
+def _pointed_out(characters: str) -> str:
+    """With their code points: who reads this may not have a font for them either."""
+    return " ".join(f"{each} (U+{ord(each):04X})" for each in characters)
 
 
 async def _own(request: web.Request) -> tuple[Viewer, Certificate]:
