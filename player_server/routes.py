@@ -24,6 +24,7 @@ from player_server.pages import (
     records,
     static,
 )
+from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import home as staff_home
 from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import learners as staff_learners
@@ -82,6 +83,10 @@ ROUTES = (
     web.post("/staff/password", staff_password.staff_password_submit),
     web.get("/staff/institutions", staff_institutions.institutions_page),
     web.post("/staff/institutions", staff_institutions.choose_institution),
+    # The institution's papers
+    web.get("/staff/certificates", staff_certificates.certificates),
+    web.get("/staff/certificates/{number}", staff_certificates.certificate),
+    web.get("/staff/certificates/{number}/pdf", staff_certificates.certificate_pdf),
     # The exam service
     web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
     # The operator

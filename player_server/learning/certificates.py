@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.programme_hours import ProgrammeHours, programme_hours
+from player_server.learning.roster import Filters, roster_where
 from player_server.learning.services import Services
+from player_server.learning.staff_scope import StaffScope
 from player_server.policy.certificates import Content, content_of, covers, make_number, stands
 from player_server.policy.id_number import mask_id_number
 from player_server.policy.names import mask_name
@@ -25,6 +27,7 @@ from player_server.storage import audit
 from player_server.storage.certificate_tables import certificate
 from player_server.storage.tables import enrolment, institution, learner, ledger_entry, person
 
+PAGE_SIZE = 50
 _NUMBER_BYTES = 10
 
 
@@ -70,6 +73,16 @@ class MyProgramme:
     def may_issue(self) -> bool:
         """Everything is there, and nothing was issued for it yet."""
         return self.current is None and self.hours.evaluation.complete
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesPage:
+    """PAGE_SIZE certificates of `total`, newest first; `number` from 1 to `pages`."""
+
+    certificates: tuple[Certificate, ...]
+    total: int
+    number: int
+    pages: int
 
 
 class NotComplete(Exception):
@@ -169,6 +182,49 @@ async def verify(services: Services, number: str) -> Certificate | None:
     async with services.db.read() as conn:
         rows = await _read(services, conn, certificate.c.number == number)
     return rows[0][1] if rows else None
+
+
+async def staff_certificate(
+    services: Services, scope: StaffScope, number: str, *, address: str
+) -> Certificate | None:
+    """One of a learner in this scope; None alike for foreign and for absent ones. Each reading is recorded."""
+    async with services.db.read() as conn:
+        rows = await _read(services, conn, certificate.c.number == number, *scope.learners())
+    found = rows[0][1] if rows else None
+    if found is not None:
+        await _note(services, scope, "certificate.read", f"learner:{found.learner_id}", "shown", address)
+    return found
+
+
+async def certificates_page(
+    services: Services, scope: StaffScope, filters: Filters, *, number: int, address: str
+) -> CertificatesPage:
+    """Certificates of the learners of this scope that fit. A page beyond the last one is the last one."""
+    where = roster_where(services, scope, filters)
+    count = select(func.count()).select_from(certificate).join(learner, learner.c.id == certificate.c.learner_id)
+    async with services.db.read() as conn:
+        total = int(await conn.scalar(count.where(*where)) or 0)
+        pages = max(1, -(-total // PAGE_SIZE))
+        number = max(1, min(number, pages))
+        rows = await _read(services, conn, *where, limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE)
+    await _note(services, scope, "certificate.list", None, f"{len(rows)} of {total}", address)
+    return CertificatesPage(tuple(each for _row, each in rows), total, number, pages)
+
+
+async def _note(
+    services: Services, scope: StaffScope, action: str, target: str | None, result: str, address: str
+) -> None:
+    async with services.db.write() as conn:
+        await audit.record(
+            conn,
+            at=(await services.clock.read(conn)).ms,
+            actor=scope.actor,
+            institution_id=scope.institution_id,
+            action=action,
+            target=target,
+            result=result,
+            address=address,
+        )
 
 
 def content_for(hours: ProgrammeHours, kinds: Mapping[int, Kind], enrolled: Any) -> Content:

@@ -105,14 +105,13 @@ def paper_page(
         problem = problem or _("这台服务器没有中文字体，不能生成 PDF。请直接打印本页，或在打印时选择“另存为 PDF”。")
     return render(
         request,
-        "certificate.html",
+        "staff/certificate.html" if isinstance(viewer, StaffViewer) else "certificate.html",
         viewer=viewer,
-        back_office=isinstance(viewer, StaffViewer),
         status=422 if problem and request.path.endswith("/pdf") else 200,
         page_title=_("学时证明"),
         sheet=sheet,
         qr=segno.make(sheet.verify_url, error="m", micro=False).svg_data_uri(border=2, dark="#000", light="#fff"),
-        pdf_url=f"{back if back != '/' else ''}/certificates/{sheet.number}/pdf",
+        pdf_url=f"{'/staff' if isinstance(viewer, StaffViewer) else ''}/certificates/{sheet.number}/pdf",
         back=back,
         problem=problem,
     )
@@ -147,7 +146,9 @@ async def pdf_answer(
         body = await draw(order)
     except MissingCharacters as error:
         text = _("服务器上的字体没有这些字：%(characters)s。PDF 会缺字，所以没有生成；请直接打印本页。")
-        return paper_page(request, viewer, found, back=back, problem=text % {"characters": _pointed_out(error.characters)})
+        return paper_page(
+            request, viewer, found, back=back, problem=text % {"characters": _pointed_out(error.characters)}
+        )
     except DrawingFailed as error:
         log.error("certificate_pdf_failed", error=str(error))
         text = _("PDF 没有生成。请直接打印本页，或稍后再试。")

@@ -17,7 +17,10 @@ class Entry:
     permission: Permission
 
 
-ENTRIES = (Entry(N_("学员名单"), "/staff/learners", Permission.READ),)
+ENTRIES = (
+    Entry(N_("学员名单"), "/staff/learners", Permission.READ),
+    Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
+)
 
 #: What staff call a role.
 ROLE_NAMES = {
