@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from player_server import commands
+from player_server import commands, service_commands
 from player_server.commands import CONFIG, DEMO, lan_address
 from player_server.config import ConfigError, load
 from player_server.operating.doctor import doctor
@@ -49,9 +49,36 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
         case "import-course":
             return commands.import_folder(where, options.folder, options.institution)
         case "exam-token":
-            return commands.exam_token(where, options.key, options.client)
+            return service_commands.exam_token(where, options.key, options.client)
+        case "rotate-keys":
+            return service_commands.rotate_keys(where, at_once=options.at_once)
+        case "client":
+            return _client_command(where, options)
         case other:
             raise CommandError(f"no such command: {other}")
+
+
+def _client_command(where: Where, options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    match options.what:
+        case "add":
+            return service_commands.client_add(
+                where,
+                options.id,
+                name=options.name,
+                institution_name=options.institution,
+                regulator=options.regulator,
+                key=options.key,
+                secret=options.secret,
+                scopes=options.scopes,
+            )
+        case "rotate":
+            return service_commands.client_rotate(
+                where, options.id, key=options.key, secret=options.secret, grace_hours=options.grace_hours
+            )
+        case "disable":
+            return service_commands.client_disable(where, options.id)
+        case _:
+            return service_commands.client_list(where)
 
 
 def _where(options: argparse.Namespace) -> Where:
@@ -92,7 +119,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(token)
     token.add_argument("--key", type=Path, help="the client's private key; default: the demo's")
     token.add_argument("--client", default="exam-demo")
+    rotate = parsers.add_parser("rotate-keys")
+    _add_where(rotate)
+    rotate.add_argument(
+        "--at-once", action="store_true", help="the old key leaked: nothing it signed counts any more"
+    )
+    _add_client_parsers(parsers.add_parser("client").add_subparsers(dest="what", metavar="WHAT", required=True))
     return parser
+
+
+def _add_client_parsers(parsers: Any) -> None:
+    add, rotate = parsers.add_parser("add"), parsers.add_parser("rotate")
+    for parser in (add, rotate, parsers.add_parser("disable")):
+        parser.add_argument("id")
+        _add_where(parser)
+    _add_where(parsers.add_parser("list"))
+    for parser in (add, rotate):
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--key", type=Path, help="the client's public key, PEM; default: a new pair is printed")
+        how.add_argument("--secret", action="store_true", help="a secret instead of a key")
+    add.add_argument("--name")
+    add.add_argument("--institution", metavar="NAME")
+    add.add_argument("--regulator", action="store_true")
+    add.add_argument("--scopes", help="names with commas; default: all")
+    rotate.add_argument("--grace-hours", type=float, default=24, help="how long the old one is accepted")
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

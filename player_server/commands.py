@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from player_server.app import open_services
-from player_server.auth.service_tokens import make_client_token
 from player_server.config import Settings
 from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
 from player_server.learning.course_import import import_course
@@ -205,14 +204,3 @@ async def _institution(db: Database, name: str | None) -> int:
         return int(found[0])
     names = "、".join(row.name for row in rows) or "none yet; start ./run once for the demo's"
     raise CommandError(f"say which institution with --institution NAME ({names})")
-
-
-async def exam_token(where: Where, key: Path | None, client: str) -> int:
-    """`exam-token`: a short-lived token of the exam service, for trying its API with curl."""
-    path = key or where.settings().folder / KEY_FILE
-    try:
-        pem = path.read_text()
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
-    print(make_client_token(pem, client))
-    return 0

@@ -99,6 +99,14 @@ class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     font: str | None = None
 
 
+class ExamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    launch_url: str | None = None
+    launch_s: Annotated[float, msgspec.Meta(ge=10, le=600)] = 120
+    access_token_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 600
+    assertion_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 300
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 6000
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -110,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     findings: FindingSettings = FindingSettings()
     sign_in: SignInSettings = SignInSettings()
     certificates: CertificateSettings = CertificateSettings()
+    exam: ExamSettings = ExamSettings()
 
     @property
     def folder(self) -> Path:
@@ -166,6 +175,11 @@ def load(*paths: Path, overrides: dict[str, Any] | None = None) -> Settings:
 def _check(settings: Settings, source: str) -> None:
     if settings.watch.lock_ttl_s <= settings.watch.beat_every_s:
         raise ConfigError(f"{source}: watch.lock_ttl_s must be longer than watch.beat_every_s")
+    launch = settings.exam.launch_url
+    if launch is not None and not launch.startswith(
+        ("https://", "http://") if settings.server.insecure_http else "https://"
+    ):
+        raise ConfigError(f"{source}: exam.launch_url must begin with https://")
     if not settings.database_url.startswith(DATABASES):
         raise ConfigError(f"{source}: data.database_url must begin with {' or '.join(DATABASES)}")
     font = settings.certificate_font

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from player_server.api import eligibility, watch_tickets
+from player_server.api import eligibility, oauth, watch_tickets
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
@@ -88,6 +88,9 @@ ROUTES = (
     web.get("/staff/certificates/{number}", staff_certificates.certificate),
     web.get("/staff/certificates/{number}/pdf", staff_certificates.certificate_pdf),
     # The exam service
+    oauth.TOKEN.route(),
+    web.get("/.well-known/jwks.json", oauth.jwks),
+    web.get("/.well-known/oauth-authorization-server", oauth.metadata),
     web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
     # The operator
     web.get("/healthz", health.healthz),

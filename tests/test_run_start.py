@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 from player_server.__main__ import main
-from player_server.auth.service_tokens import make_client_token
+from player_server.auth.service_tokens import make_client_proof
 from player_server.standalone.child import ChildProcess
+from tests.support.clients import PROOF
 from tests.support.http_browser import HttpBrowser
 from tests.support.learner import PASSWORD
 from tests.support.ports import free_port
@@ -158,7 +159,10 @@ async def staff_and_exam_service_get_in(home: Home, first: Started) -> None:
         await browser.get("/staff/login")
         await browser.submit("/staff/login", username=username, password=password)
         assert browser.path == "/staff"
-        token = make_client_token((home.data / "exam-client.pem").read_text(), "exam-demo")
+        proof = make_client_proof((home.data / "exam-client.pem").read_text(), "exam-demo", first.url)
+        form = {"grant_type": "client_credentials", "client_assertion_type": PROOF, "client_assertion": proof}
+        async with browser.http.post(f"{first.url}/api/v1/oauth/token", data=form) as answer:
+            token = (await answer.json())["access_token"]
         path = re.search(r"/api/v1/eligibility/\d+", first.output)
         assert path is not None
         async with browser.http.get(first.url + path[0], headers={"Authorization": f"Bearer {token}"}) as answer:

@@ -1,9 +1,9 @@
 """GET /api/v1/eligibility/{learner}: the exam service asks whether all hours are complete.
 
-`Authorization: Bearer <JWT>` as in `auth/service_tokens.py`; `{learner}` is the learner's id. The answer is an
-`EligibilityAnswer`. `programmes` and `rules` are in it when the learner has an enrolment whose programme this
-installation knows and whose certificate dates are recorded. Errors are problem+json: 401 `invalid_token`, 404
-`not_found` for learners that do not exist and alike for those of other institutions.
+`Authorization: Bearer <JWT>` with a token of POST /api/v1/oauth/token; `{learner}` is the learner's id. The
+answer is an `EligibilityAnswer`. `programmes` and `rules` are in it when the learner has an enrolment whose
+programme this installation knows and whose certificate dates are recorded. Errors are problem+json: 401
+`invalid_token`, 404 `not_found` for learners that do not exist and alike for those of other institutions.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from datetime import UTC, date, datetime
 import msgspec
 from aiohttp import web
 
-from player_server.auth.service_tokens import BadServiceToken, ServiceClient, verify_client
+from player_server.auth.service_clients import Scope
 from player_server.learning.eligibility import Eligibility, eligibility
 from player_server.learning.programme_hours import ProgrammeHours
-from player_server.observe import log
 from player_server.policy.hours import RuleHours, as_decimal
 from player_server.policy.programmes import Gate, Name
 from player_server.web.address import address_of
 from player_server.web.ids import database_id
 from player_server.web.keys import SERVICES
+from player_server.web.operations import require_client
 from player_server.web.problems import Problem
 
 
@@ -90,29 +90,12 @@ class EligibilityAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 async def get_eligibility(request: web.Request) -> web.StreamResponse:
     """The door."""
-    client = await require_client(request)
+    client = await require_client(request, Scope.ELIGIBILITY)
     learner_id = database_id(request.match_info["learner"])
     found = await eligibility(request.app[SERVICES], client, learner_id, address=address_of(request))
     if found is None:
         raise Problem(404, "not_found", "There is no such learner.")
     return web.Response(body=msgspec.json.encode(_answer(found)), content_type="application/json")
-
-
-async def require_client(request: web.Request) -> ServiceClient:
-    """The service behind this request, or a 401 problem that does not say what was wrong."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    try:
-        if scheme.lower() != "bearer":
-            raise BadServiceToken("missing")
-        return await verify_client(request.app[SERVICES], token.strip())
-    except BadServiceToken as error:
-        log.warning("service_token_refused", reason=error.reason, client=(error.client_id or "")[:100])
-        raise Problem(
-            401,
-            "invalid_token",
-            "Send a fresh token, signed with the key registered for this client.",
-            headers={"WWW-Authenticate": 'Bearer realm="xueshi"'},
-        ) from None
 
 
 def _answer(found: Eligibility) -> EligibilityAnswer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from player_server.auth.service_tokens import ServiceClient
+from player_server.auth.service_clients import ServiceClient
 from player_server.learning.enrolments import LearnerCourse, courses_of
 from player_server.learning.programme_hours import ProgrammeHours, programme_hours
 from player_server.learning.services import Services

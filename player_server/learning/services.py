@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
+from player_server.auth.gate import Gate
 from player_server.config import Settings
 from player_server.learning.programmes import Programmes
 from player_server.storage.clock import StoreClock
@@ -23,3 +24,4 @@ class Services:
     keys: Keys
     hints: Hints
     programmes: Programmes
+    gate: Gate = field(default_factory=Gate)  # what this process remembers of other services

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from player_server.storage import (
     certificate_tables,
+    exam_tables,
     ledger_log_tables,
     person_tables,
     staff_tables,
@@ -14,6 +15,7 @@ from player_server.storage.schema import metadata
 
 __all__ = [
     "certificate_tables",
+    "exam_tables",
     "ledger_log_tables",
     "metadata",
     "person_tables",

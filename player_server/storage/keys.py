@@ -11,17 +11,30 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from player_server.storage.signing_keys import SigningKeys
+
 ROOT_BYTES = 32
 
 
 class Keys:
-    """Purpose-bound keys. The same root gives the same keys on every node."""
+    """Purpose-bound keys. The same root gives the same keys on every node.
 
-    def __init__(self, root: bytes) -> None:
+    `signing` are those that others verify with; they lie beside the root key and are shared with it.
+    """
+
+    def __init__(self, root: bytes, folder: Path | None = None) -> None:
         if len(root) < ROOT_BYTES:
             raise ValueError(f"the root key must have at least {ROOT_BYTES} bytes")
         self._root = root
+        self._signing = None if folder is None else SigningKeys(folder)
         self._fernet = Fernet(urlsafe_b64encode(self.derive("id-number encryption")))
+
+    @property
+    def signing(self) -> SigningKeys:
+        """Raises RuntimeError for keys that were made without a folder."""
+        if self._signing is None:
+            raise RuntimeError("these keys have no folder, so there is nothing to sign with")
+        return self._signing
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes that only this purpose uses."""
@@ -44,7 +57,7 @@ def load_keys(folder: Path) -> Keys:
     """Read `root.key` of this folder, making it on first use (mode 0600). Losing it loses every ID number."""
     path = folder / "root.key"
     try:
-        return Keys(bytes.fromhex(path.read_text().strip()))
+        return Keys(bytes.fromhex(path.read_text().strip()), folder)
     except FileNotFoundError:
         pass
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,4 +74,4 @@ def load_keys(folder: Path) -> Keys:
         pass
     finally:
         temporary.unlink()
-    return Keys(bytes.fromhex(path.read_text().strip()))
+    return Keys(bytes.fromhex(path.read_text().strip()), folder)

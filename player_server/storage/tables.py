@@ -24,6 +24,9 @@ from sqlalchemy import (
 
 from player_server.storage.schema import Id, Ms, id_column, metadata, reference
 
+#: What a client of the API may do unless it was given less.
+ALL_SCOPES = "eligibility hours results launches events"
+
 institution = Table(
     "institution",
     metadata,
@@ -371,9 +374,14 @@ service_client = Table(
     Column("id", Text, primary_key=True),
     reference("institution_id", "institution.id", null=True),  # null: the regulator's, sees all institutions
     Column("name", Text, nullable=False),
-    Column("public_key", Text, nullable=False),  # Ed25519, PEM
+    Column("public_key", Text),  # Ed25519, PEM; null for a client that has a secret instead
     Column("disabled_at", Ms),
     Column("created_at", Ms, nullable=False),
+    Column("secret_hash", Text),  # keyed hash
+    Column("scopes", Text, nullable=False, server_default=text(f"'{ALL_SCOPES}'")),  # names, one space between
+    Column("former_public_key", Text),  # of the last rotation, accepted until …
+    Column("former_secret_hash", Text),
+    Column("former_until", Ms),  # … then
 )
 
 audit = Table(

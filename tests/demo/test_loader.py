@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from player_server.auth.identity import id_hash
 from player_server.auth.initial_secrets import initial_hash
 from player_server.auth.passwords import verify_password
-from player_server.auth.service_tokens import make_client_token, verify_client
+from player_server.auth.service_tokens import client_of_proof, make_client_proof
 from player_server.config import load
 from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
 from player_server.learning.enrolments import Refusal, WatchRight, may_watch, my_courses
@@ -70,7 +70,8 @@ async def test_everybody_it_names_can_do_what_it_says(services: Services) -> Non
     for colleague in demo.colleagues:
         row = others[colleague.username]
         assert row.role == colleague.role and await verify_password(colleague.password, row.password_hash)
-    client = await verify_client(services, make_client_token(Path(demo.key_file).read_text(), demo.exam_client))
+    pem = Path(demo.key_file).read_text()
+    client = await client_of_proof(services, make_client_proof(pem, demo.exam_client, services.settings.public_url))
     assert client.client_id == demo.exam_client and client.institution_id is not None
 
 

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import insert, select
 
 from player_server.app import open_services
-from player_server.auth.service_tokens import make_client_token
+from player_server.auth.service_clients import Scope
+from player_server.auth.service_tokens import make_access_token
 from player_server.config import load
 from player_server.learning.course_import import import_course
 from player_server.learning.people import create_learner, enrol
@@ -123,8 +124,8 @@ class Product:
         return Account(new.learner_id, new.person_id, name, id_number, new.initial_secret)
 
     def exam_token(self) -> str:
-        """A service token of the institution's exam client."""
-        return make_client_token(self.exam_key, EXAM_CLIENT)
+        """An access token of the institution's exam client."""
+        return make_access_token(self.services, EXAM_CLIENT, frozenset(Scope)).token
 
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children))
