@@ -27,6 +27,7 @@ from player_server.storage.database import Database
 from player_server.storage.migrate import migrate
 from player_server.storage.tables import institution
 from workers.jobs import run_jobs
+from workers.runner import Runner
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config.yaml"
@@ -150,12 +151,13 @@ async def work(where: Where) -> int:
     set_up_logging()
     stop = asyncio.Event()
     async with open_services(settings) as services:
-        jobs = asyncio.create_task(run_jobs(services))
+        tasks = [asyncio.create_task(each) for each in (run_jobs(services), Runner(services).run())]
         stop_on_signals(stop)
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait([jobs, stopped], return_when=asyncio.FIRST_COMPLETED)
-        jobs.cancel()
-        await asyncio.gather(jobs, return_exceptions=True)
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return 0 if stop.is_set() else 1
 
 

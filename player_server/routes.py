@@ -27,6 +27,7 @@ from player_server.pages import (
 from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import home as staff_home
 from player_server.pages.staff import institutions as staff_institutions
+from player_server.pages.staff import jobs as staff_jobs
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import password as staff_password
@@ -87,6 +88,11 @@ ROUTES = (
     web.get("/staff/certificates", staff_certificates.certificates),
     web.get("/staff/certificates/{number}", staff_certificates.certificate),
     web.get("/staff/certificates/{number}/pdf", staff_certificates.certificate_pdf),
+    # Long work: how far it is, and what came out
+    web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}", staff_jobs.job_page),
+    web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}.json", staff_jobs.job_json),
+    web.post("/staff/jobs/{id:[A-Za-z0-9_-]+}/cancel", staff_jobs.job_cancel),
+    web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}/file", staff_jobs.job_file),
     # The exam service
     oauth.TOKEN.route(),
     web.get("/.well-known/jwks.json", oauth.jwks),

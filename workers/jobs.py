@@ -1,4 +1,7 @@
-"""The jobs and how often they run. Each is a claim and a call into a use case, and each may run twice."""
+"""The jobs of every second and how often they run: each is a conditional update in a use case, and may run twice.
+
+What somebody asked for and waits for (imports, exports) is of another kind: `workers/kinds.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ from player_server.learning.services import Services
 from player_server.learning.settle import sweep
 from player_server.learning.watch import retire_silent
 from player_server.observe import log
+from player_server.storage.files import delete_expired_files
+
+
+async def delete_expired(services: Services) -> int:
+    """Remove stored files whose time is over."""
+    async with services.db.read() as conn:
+        now = (await services.clock.read(conn)).ms
+    return await delete_expired_files(services.db, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ JOBS = (
     Job("settle_left_behind", 5.0, sweep),
     # Days with more hours than anybody studies: for people to look at, so there is no hurry.
     Job("note_long_days", 600.0, note_long_days),
+    # Uploads and downloads that nobody may fetch any more.
+    Job("delete_expired_files", 300.0, delete_expired),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from player_server.storage import (
     certificate_tables,
     exam_tables,
+    job_tables,
     ledger_log_tables,
     person_tables,
     staff_tables,
@@ -16,6 +17,7 @@ from player_server.storage.schema import metadata
 __all__ = [
     "certificate_tables",
     "exam_tables",
+    "job_tables",
     "ledger_log_tables",
     "metadata",
     "person_tables",
