@@ -14,6 +14,7 @@ from player_server.learning.findings import note_long_days
 from player_server.learning.rights import end_without_right
 from player_server.learning.services import Services
 from player_server.learning.settle import sweep
+from player_server.learning.standing import follow_changes
 from player_server.learning.watch import retire_silent
 from player_server.observe import log
 from player_server.storage.files import delete_expired_files
@@ -44,6 +45,8 @@ JOBS = (
     Job("end_players_without_right", 2.0, end_without_right),
     # Credits that a crash left behind between a commit and its settling.
     Job("settle_left_behind", 5.0, sweep),
+    # Roll-ups of the staff's pages: a credit should be in their figures by the next look.
+    Job("follow_changes", 1.0, follow_changes),
     # Days with more hours than anybody studies: for people to look at, so there is no hurry.
     Job("note_long_days", 600.0, note_long_days),
     # Uploads and downloads that nobody may fetch any more.

@@ -8,20 +8,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, case, exists, select
 
 from player_server.auth.identity import TAIL, id_tail_hash
 from player_server.learning.services import Services
 from player_server.learning.staff_scope import StaffScope
 from player_server.policy.findings import CHINA_OFFSET_MS, DAY_MS
-from player_server.storage.tables import enrolment, enrolment_course, learner, person
+from player_server.storage.clock import wall_ms
+from player_server.storage.person_tables import appeal
+from player_server.storage.standing_tables import course_standing, standing
+from player_server.storage.tables import (
+    challenge,
+    enrolment,
+    enrolment_course,
+    learner,
+    person,
+    playback,
+)
 
 #: Nobody's name or class is longer; what is, is cut.
 LONGEST_TEXT = 50
+#: A deadline is near from so many days before it on.
+NEAR_DAYS = 14
+#: What happened within so many days is recent.
+RECENT_DAYS = 7
 _TAIL = re.compile(rf"[0-9]{{{TAIL - 1}}}[0-9Xx]")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _EPOCH = date(1970, 1, 1)
@@ -31,29 +46,72 @@ class State(StrEnum):
     """Where a learner stands; each is in exactly one state, the first of this list that fits."""
 
     DISABLED = "disabled"
+    NO_COURSE = "no_course"
     COMPLETE = "complete"  # every course has its hours
-    OFFLINE_MISSING = "offline_missing"  # the player stays shut until the hours in class are recorded
     LATE = "late"  # the deadline is over
+    OFFLINE_MISSING = "offline_missing"  # the player stays shut until the hours in class are recorded
     NOT_STARTED = "not_started"
     BEHIND = "behind"  # a smaller share of the hours than of the time is over
     ON_TIME = "on_time"
 
 
+class Concern(StrEnum):
+    """What somebody should look at; a learner may be in several."""
+
+    NEAR = "near"  # the deadline is near and hours are missing
+    MISSED = "missed"  # missed a check recently
+    APPEAL = "appeal"  # waits for an answer
+    WATCHING = "watching"  # has a live player
+
+
+class Share(StrEnum):
+    """How much of the hours somebody has, in steps; the value stands in addresses."""
+
+    NONE = "0"
+    FIRST = "1-24"
+    SECOND = "25-49"
+    THIRD = "50-74"
+    FOURTH = "75-99"
+    ALL = "100"
+
+
+class Sort(StrEnum):
+    """What a list is ordered by."""
+
+    CLASS = "class"
+    NAME = "name"
+    HOURS = "hours"
+    DEADLINE = "deadline"
+    STUDIED = "studied"
+
+
 _STATES = {each.value: each for each in State}
+_CONCERNS = {each.value: each for each in Concern}
+_SHARES = {each.value: each for each in Share}
+_SORTS = {each.value: each for each in Sort}
+#: How a class with no name is asked for.
+NO_CLASS = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What narrows a list down. Empty means: not asked for. `due_from` and `due_to` are days in China, both counted
-    in, and ask for an enrolment with such a deadline."""
+    """What narrows a list down, and its order. Empty means: not asked for.
+
+    `due_from` and `due_to` are days in China, both counted in, and ask for an enrolment with such a deadline.
+    `share` is of all hours, or of those of `course_id` if there is one.
+    """
 
     search: str = ""  # part of a name, or the last characters of an ID number
-    class_name: str = ""
+    class_name: str = ""  # NO_CLASS: those without one
     state: State | None = None
+    concern: Concern | None = None
+    share: Share | None = None
     programme: str = ""
     course_id: int | None = None
     due_from: date | None = None
     due_to: date | None = None
+    sort: Sort = Sort.CLASS
+    descending: bool = False
 
     def query(self) -> dict[str, str]:
         """The reverse of `filters_from`: what to put into an address or into the arguments of a job."""
@@ -61,44 +119,155 @@ class Filters:
             "q": self.search,
             "class": self.class_name,
             "state": self.state.value if self.state else "",
+            "concern": self.concern.value if self.concern else "",
+            "share": self.share.value if self.share else "",
             "programme": self.programme,
             "course": str(self.course_id or ""),
             "from": self.due_from.isoformat() if self.due_from else "",
             "to": self.due_to.isoformat() if self.due_to else "",
+            "sort": "" if self.sort is Sort.CLASS else self.sort.value,
+            "order": "desc" if self.descending else "",
         }
         return {name: value for name, value in values.items() if value}
+
+    def without(self, name: str) -> Filters:
+        """The same without the filter of this name in the query."""
+        return filters_from({key: value for key, value in self.query().items() if key != name})
+
+    @property
+    def narrow(self) -> bool:
+        """Whether anything is asked for but the order."""
+        return replace(self, sort=Sort.CLASS, descending=False) != Filters()
 
 
 def filters_from(query: Mapping[str, str]) -> Filters:
     """The filters of an address's query string (see `Filters.query` for the names)."""
-    state, course = query.get("state", ""), query.get("course", "")
+    course = query.get("course", "")
     return Filters(
         search=_text(query.get("q", "")),
         class_name=_text(query.get("class", "")),
-        state=_STATES.get(state),
+        state=_STATES.get(query.get("state", "")),
+        concern=_CONCERNS.get(query.get("concern", "")),
+        share=_SHARES.get(query.get("share", "")),
         programme=_text(query.get("programme", "")),
         course_id=int(course) if _NUMBER.fullmatch(course) else None,
         due_from=_day(query.get("from", "")),
         due_to=_day(query.get("to", "")),
+        sort=_SORTS.get(query.get("sort", ""), Sort.CLASS),
+        descending=query.get("order") == "desc",
     )
 
 
 def roster_where(services: Services, scope: StaffScope, filters: Filters) -> list[ColumnElement[bool]]:
     """Predicates over table `learner`: who is in this scope and fits these filters."""
-    return [*scope.learners(), *_search(services, filters), *_enrolled(filters)]
+    found = scope.learners()
+    if filters.narrow:
+        found.append(
+            learner.c.id.in_(select(standing.c.learner_id).where(*standing_where(services, scope, filters)))
+        )
+    return found
+
+
+def standing_where(services: Services, scope: StaffScope, filters: Filters) -> list[ColumnElement[bool]]:
+    """The same over table `standing`, which has a row for each learner."""
+    # The wall clock: a list shows where people stand, nothing is counted from it.
+    now = wall_ms()
+    found = [*scope.over(standing.c), *_search(services, filters), *_enrolled(filters)]
+    if filters.class_name == NO_CLASS:
+        found.append(standing.c.class_name.is_(None))
+    elif filters.class_name:
+        found.append(standing.c.class_name == filters.class_name)
+    if filters.state is not None:
+        found.append(state_case(now) == filters.state.value)
+    if filters.share is not None and filters.course_id is None:
+        found.append(share_case(standing.c) == filters.share.value)
+    if filters.concern is not None:
+        found.append(_concern(filters.concern, now))
+    return found
+
+
+def state_case(now: int) -> ColumnElement[str]:
+    """The state of a row of `standing` at `now` (UTC ms), as the value of a `State`."""
+    row = standing.c
+    return case(
+        (row.disabled, State.DISABLED.value),
+        (row.courses == 0, State.NO_COURSE.value),
+        (row.complete, State.COMPLETE.value),
+        (row.deadline < now, State.LATE.value),
+        (row.offline_missing, State.OFFLINE_MISSING.value),
+        (and_(row.studied_at.is_(None), row.earned == 0), State.NOT_STARTED.value),
+        (row.earned * (row.deadline - row.begins) < row.required * (now - row.begins), State.BEHIND.value),
+        else_=State.ON_TIME.value,
+    )
+
+
+def share_case(columns: Any) -> ColumnElement[str]:
+    """The share of a row of `standing` or `course_standing`, as the value of a `Share`; `columns` is its `.c`."""
+    earned, required = columns.earned * 100, columns.required
+    return case(
+        (columns.earned <= 0, Share.NONE.value),
+        (earned < 25 * required, Share.FIRST.value),
+        (earned < 50 * required, Share.SECOND.value),
+        (earned < 75 * required, Share.THIRD.value),
+        (earned < 100 * required, Share.FOURTH.value),
+        else_=Share.ALL.value,
+    )
+
+
+def is_near(now: int) -> ColumnElement[bool]:
+    """A deadline that comes soon, with hours missing."""
+    row = standing.c
+    return and_(
+        ~row.disabled,
+        ~row.complete,
+        row.deadline >= now,
+        row.deadline < now + NEAR_DAYS * DAY_MS,
+        # Who is on time will manage; the others need a call.
+        state_case(now) != State.ON_TIME.value,
+    )
+
+
+def order_of(filters: Filters) -> list[ColumnElement[Any]]:
+    """What to order rows of `standing` by; the learner's id makes it one order."""
+    row = standing.c
+    first: dict[Sort, list[ColumnElement[Any]]] = {
+        Sort.CLASS: [row.class_name],
+        Sort.NAME: [row.name],
+        Sort.HOURS: [row.earned],
+        Sort.DEADLINE: [row.deadline],
+        Sort.STUDIED: [row.studied_at],
+    }
+    columns = first[filters.sort]
+    if filters.descending:
+        return [*(each.desc().nulls_last() for each in columns), row.learner_id.desc()]
+    return [*(each.asc().nulls_last() for each in columns), row.learner_id]
 
 
 def _search(services: Services, filters: Filters) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if filters.class_name:
-        found.append(learner.c.class_name == filters.class_name)
-    if filters.search:
-        if _TAIL.fullmatch(filters.search):
-            who = person.c.id_tail_hash == id_tail_hash(services.keys, filters.search.upper())
-        else:
-            who = person.c.name.icontains(filters.search, autoescape=True)
-        found.append(learner.c.person_id.in_(select(person.c.id).where(who)))
-    return found
+    if not filters.search:
+        return []
+    if _TAIL.fullmatch(filters.search):
+        who = person.c.id_tail_hash == id_tail_hash(services.keys, filters.search.upper())
+        found = select(learner.c.id).join(person, person.c.id == learner.c.person_id).where(who)
+        return [standing.c.learner_id.in_(found)]
+    return [standing.c.name.icontains(filters.search, autoescape=True)]
+
+
+def _concern(concern: Concern, now: int) -> ColumnElement[bool]:
+    of = standing.c.learner_id
+    match concern:
+        case Concern.NEAR:
+            return is_near(now)
+        case Concern.MISSED:
+            return of.in_(
+                select(challenge.c.learner_id).where(
+                    challenge.c.outcome == "missed", challenge.c.issued_at >= now - RECENT_DAYS * DAY_MS
+                )
+            )
+        case Concern.APPEAL:
+            return of.in_(select(appeal.c.learner_id).where(appeal.c.state == "open"))
+        case Concern.WATCHING:
+            return of.in_(select(playback.c.learner_id).where(playback.c.ended_reason.is_(None)))
 
 
 def _enrolled(filters: Filters) -> list[ColumnElement[bool]]:
@@ -111,19 +280,21 @@ def _enrolled(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.due_to is not None:
         wanted.append(enrolment.c.deadline < _start_ms(filters.due_to + timedelta(days=1)))
     if filters.course_id is not None:
-        wanted.append(
+        course = enrolment_course.c
+        wanted.append(exists().where(course.enrolment_id == enrolment.c.id, course.course_id == filters.course_id))
+    found: list[ColumnElement[bool]] = []
+    if wanted:
+        own = and_(enrolment.c.learner_id == standing.c.learner_id, enrolment.c.withdrawn_at.is_(None), *wanted)
+        found.append(exists().where(own))
+    if filters.course_id is not None and filters.share is not None:
+        found.append(
             exists().where(
-                enrolment_course.c.enrolment_id == enrolment.c.id,
-                enrolment_course.c.course_id == filters.course_id,
+                course_standing.c.learner_id == standing.c.learner_id,
+                course_standing.c.course_id == filters.course_id,
+                share_case(course_standing.c) == filters.share.value,
             )
         )
-    if not wanted:
-        return []
-    return [
-        exists().where(
-            and_(enrolment.c.learner_id == learner.c.id, enrolment.c.withdrawn_at.is_(None), *wanted),
-        )
-    ]
+    return found
 
 
 def _text(value: str) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import func, select
 
 from player_server.learning.enrolments import LearnerCourse, courses_of
-from player_server.learning.roster import Filters, roster_where
+from player_server.learning.roster import Filters, State, order_of, standing_where, state_case
 from player_server.learning.services import Services
 from player_server.learning.staff_scope import StaffScope
 from player_server.policy.id_number import mask_id_number
 from player_server.policy.names import mask_name
 from player_server.storage import audit
-from player_server.storage.tables import learner, person
+from player_server.storage.standing_tables import standing
+from player_server.storage.tables import course, learner, person
 
 PAGE_SIZE = 50
 
@@ -30,6 +31,7 @@ class StaffLearner:
     class_name: str | None
     disabled: bool
     courses: tuple[LearnerCourse, ...]
+    state: State | None = None  # only in lists
 
     @property
     def earned(self) -> int:
@@ -71,25 +73,31 @@ class LearnersPage:
 async def learners_page(
     services: Services, scope: StaffScope, filters: Filters, *, number: int, address: str
 ) -> LearnersPage:
-    """The learners of this scope that fit, by class and account. A page beyond the last one is the last one."""
-    where = roster_where(services, scope, filters)
-    joined = learner.join(person, person.c.id == learner.c.person_id)
+    """The learners of this scope that fit, in the order asked for. A page beyond the last one is the last one."""
+    where = standing_where(services, scope, filters)
     async with services.db.read() as conn:
         now = (await services.clock.read(conn)).ms
-        total = int(await conn.scalar(select(func.count()).select_from(joined).where(*where)) or 0)
+        total = int(await conn.scalar(select(func.count()).select_from(standing).where(*where)) or 0)
         pages = max(1, -(-total // PAGE_SIZE))
         number = max(1, min(number, pages))
-        rows = (
+        found = (
             await conn.execute(
-                select(learner, person.c.name, person.c.id_cipher)
-                .select_from(joined)
+                select(standing.c.learner_id, standing.c.studied_at, state_case(now).label("state"))
                 .where(*where)
-                .order_by(learner.c.class_name.is_(None), learner.c.class_name, learner.c.id)
+                .order_by(*order_of(filters))
                 .limit(PAGE_SIZE)
                 .offset((number - 1) * PAGE_SIZE)
             )
         ).all()
-        courses = await courses_of(conn, [row.id for row in rows])
+        ids = [row.learner_id for row in found]
+        query = (
+            select(learner, person.c.name, person.c.id_cipher)
+            .join(person, person.c.id == learner.c.person_id)
+            # The scope once more: a roll-up alone never opens a door.
+            .where(learner.c.id.in_(ids), *scope.learners())
+        )
+        rows = {row.id: row for row in await conn.execute(query)}
+        courses = await courses_of(conn, ids)
     async with services.db.write() as conn:
         await audit.record(
             conn,
@@ -97,12 +105,45 @@ async def learners_page(
             actor=scope.actor,
             institution_id=scope.institution_id,
             action="list_learners",
+            target=_asked(filters),
             result=f"{len(rows)} of {total}",
             address=address,
         )
     of = {learner_id: tuple(group) for learner_id, group in groupby(courses, key=lambda each: each.learner_id)}
-    learners = tuple(_line(services, row, of.get(row.id, ())) for row in rows)
+    learners = tuple(
+        _line(services, rows[each.learner_id], of.get(each.learner_id, ()), State(each.state))
+        for each in found
+        if each.learner_id in rows
+    )
     return LearnersPage(learners, total, number, pages)
+
+
+async def classes_of(services: Services, scope: StaffScope) -> list[str]:
+    """The classes of this scope by name, for filters."""
+    if scope.classes is not None:
+        return sorted(scope.classes)
+    query = (
+        select(standing.c.class_name)
+        .where(standing.c.class_name.is_not(None), *scope.over(standing.c))
+        .distinct()
+        .order_by(standing.c.class_name)
+    )
+    async with services.db.read() as conn:
+        return list((await conn.scalars(query)).all())
+
+
+async def courses_for_filters(services: Services, scope: StaffScope) -> list[tuple[int, str]]:
+    """(id, title) of the institution's courses; none for a regulator that looks at all institutions."""
+    if scope.institution_id is None:
+        return []
+    query = select(course.c.id, course.c.title).where(course.c.institution_id == scope.institution_id)
+    async with services.db.read() as conn:
+        return [(row.id, row.title) for row in await conn.execute(query.order_by(course.c.title))]
+
+
+def _asked(filters: Filters) -> str | None:
+    """What a list was narrowed down by, for the audit: never what was searched for, which may be a name."""
+    return ",".join(f"{key}={value}" for key, value in filters.query().items() if key != "q")[:200] or None
 
 
 async def find_own_learner(services: Services, scope: StaffScope, learner_id: int) -> StaffLearner | None:
@@ -117,7 +158,9 @@ async def find_own_learner(services: Services, scope: StaffScope, learner_id: in
     return None if row is None else _line(services, row, ())
 
 
-def _line(services: Services, row: Any, courses: tuple[LearnerCourse, ...]) -> StaffLearner:
+def _line(
+    services: Services, row: Any, courses: tuple[LearnerCourse, ...], state: State | None = None
+) -> StaffLearner:
     return StaffLearner(
         learner_id=row.id,
         masked_name=mask_name(row.name),
@@ -125,4 +168,5 @@ def _line(services: Services, row: Any, courses: tuple[LearnerCourse, ...]) -> S
         class_name=row.class_name,
         disabled=row.disabled_at is not None,
         courses=courses,
+        state=state,
     )

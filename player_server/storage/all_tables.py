@@ -9,6 +9,8 @@ from player_server.storage import (
     ledger_log_tables,
     person_tables,
     staff_tables,
+    standing_tables,
+    standing_triggers,
     tables,
     webhook_tables,
 )
@@ -22,6 +24,8 @@ __all__ = [
     "metadata",
     "person_tables",
     "staff_tables",
+    "standing_tables",
+    "standing_triggers",
     "tables",
     "webhook_tables",
 ]

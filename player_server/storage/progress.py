@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import FromClause
 
@@ -68,19 +68,36 @@ async def course_progress(conn: AsyncConnection, learner_id: int, course_id: int
 
 async def learners_progress(conn: AsyncConnection, learner_ids: Collection[int]) -> list[VideoProgress]:
     """The same for every course of these learners' enrolments, ordered by learner, course and video."""
-    enrolled = exists().where(
-        enrolment.c.learner_id == learner.c.id,
-        enrolment.c.withdrawn_at.is_(None),
-        enrolment_course.c.enrolment_id == enrolment.c.id,
-        enrolment_course.c.course_id == course.c.id,
-    )
-    return await _read(conn, _current(learner.c.id.in_(learner_ids), enrolled))
+    return await _read(conn, _current(learner.c.id.in_(learner_ids), _enrolled()))
 
 
 async def video_progress(conn: AsyncConnection, learner_id: int, video_id: int) -> VideoProgress | None:
     """One video, withdrawn or not; None if it is not of the learner's institution."""
     rows = await _read(conn, _progress(learner.c.id == learner_id, video.c.id == video_id))
     return rows[0] if rows else None
+
+
+def _enrolled() -> ColumnElement[bool]:
+    return exists().where(
+        enrolment.c.learner_id == learner.c.id,
+        enrolment.c.withdrawn_at.is_(None),
+        enrolment_course.c.enrolment_id == enrolment.c.id,
+        enrolment_course.c.course_id == course.c.id,
+    )
+
+
+def course_totals(learner_ids: Collection[int]) -> Select[tuple[object, ...]]:
+    """A query with the sums of the same for each learner and course: `learner_id`, `course_id`, `required` and
+    `earned` (hundredths), `missing` (videos without their hours) and `studied_at` (stored, not live; UTC ms)."""
+    each = _current(learner.c.id.in_(learner_ids), _enrolled()).order_by(None).subquery()
+    return select(
+        each.c.learner_id,
+        each.c.course_id,
+        func.sum(each.c.hours).label("required"),
+        func.sum(case((each.c.credited, each.c.hours), else_=0)).label("earned"),
+        func.sum(case((each.c.credited, 0), else_=1)).label("missing"),
+        func.max(each.c.stored_at).label("studied_at"),
+    ).group_by(each.c.learner_id, each.c.course_id)
 
 
 def _current(*where: ColumnElement[bool]) -> Select[tuple[object, ...]]:

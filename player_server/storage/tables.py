@@ -256,6 +256,12 @@ challenge = Table(
     Column("same_device", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("person_id", "sequence"),
     Index(
+        "ix_challenge_missed",
+        "issued_at",
+        sqlite_where=text("outcome = 'missed'"),
+        postgresql_where=text("outcome = 'missed'"),
+    ),
+    Index(
         "uq_challenge_open",
         "person_id",
         unique=True,
@@ -304,6 +310,7 @@ finding = Table(
     Column("last_at", Ms, nullable=False),
     UniqueConstraint("session_id", "kind"),
     Index("ix_finding_person", "person_id"),
+    Index("ix_finding_last", "last_at"),
 )
 
 attempt = Table(
@@ -396,6 +403,7 @@ audit = Table(
     Column("result", Text, nullable=False),
     Column("address", Text),
     Index("ix_audit_at", "at"),
+    Index("ix_audit_institution", "institution_id", "id"),
 )
 
 boot_clock = Table(

@@ -119,9 +119,9 @@ MUTANTS = (
     Mutant(
         name="foreign-learners-in-the-list",
         rule="staff see the learners of their own institution only",
-        file=STAFF,
-        old="    where = roster_where(services, scope, filters)\n",
-        new="    where = roster_where(services, StaffScope(0, None, None), filters)\n",
+        file="player_server/learning/staff_scope.py",
+        old="            found.append(of.institution_id == self.institution_id)\n",
+        new="            pass\n",
         test=T_STAFF + "test_the_list_has_own_learners_only_and_masked[sqlite]",
     ),
     Mutant(

@@ -1,15 +1,18 @@
-"""The institution's page: its learners with their hours, and a new initial secret for one who cannot log in."""
+"""The institution's learners with their hours, searched, filtered and sorted; a new initial secret for one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from player_server.auth.forgotten import OpenedElsewhere, issue_initial_secret
-from player_server.learning.roster import filters_from
-from player_server.learning.staff import find_own_learner, learners_page
-from player_server.pages.render import render, translator
+from player_server.learning.roster import NO_CLASS, Concern, Filters, Share, Sort, State, filters_from
+from player_server.learning.staff import classes_of, courses_for_filters, find_own_learner, learners_page
+from player_server.pages.language import Translate
+from player_server.pages.render import N_, render, translator
 from player_server.pages.times import deadline_of, minute_text
 from player_server.policy.hours import as_words
 from player_server.policy.roles import Permission
@@ -22,13 +25,70 @@ from player_server.web.viewer import StaffViewer, require_staff
 
 LIST = "/staff/learners"
 
+STATES = {
+    State.LATE: N_("已过期未修满"),
+    State.BEHIND: N_("进度落后"),
+    State.NOT_STARTED: N_("未开始"),
+    State.OFFLINE_MISSING: N_("线下学时待登记"),
+    State.ON_TIME: N_("正常"),
+    State.COMPLETE: N_("已修满"),
+    State.NO_COURSE: N_("没有课程"),
+    State.DISABLED: N_("已停用"),
+}
+STATE_TONES = {
+    State.LATE: "bad",
+    State.BEHIND: "warn",
+    State.NOT_STARTED: "",
+    State.OFFLINE_MISSING: "warn",
+    State.ON_TIME: "info",
+    State.COMPLETE: "ok",
+    State.NO_COURSE: "",
+    State.DISABLED: "bad",
+}
+CONCERNS = {
+    Concern.NEAR: N_("临近截止且进度不足"),
+    Concern.MISSED: N_("近 7 天漏过播放验证"),
+    Concern.APPEAL: N_("有待答复的申诉"),
+    Concern.WATCHING: N_("正在学习"),
+}
+SHARES = {
+    Share.NONE: "0%",
+    Share.FIRST: "1–24%",
+    Share.SECOND: "25–49%",
+    Share.THIRD: "50–74%",
+    Share.FOURTH: "75–99%",
+    Share.ALL: "100%",
+}
+
+
+def address_with(filters: Filters) -> str:
+    """The address of the list with these filters: where every figure about people leads."""
+    query = filters.query()
+    return f"{LIST}?{urlencode(query)}" if query else LIST
+
+
+def _asked(filters: Filters, titles: dict[int, str], _: Translate) -> list[tuple[str, str]]:
+    """(name in the query, what is asked for in words) of each filter that is set."""
+    course_id = filters.course_id
+    said: dict[str, Any] = {
+        "q": filters.search and _("包含“%(text)s”") % {"text": filters.search},
+        "class": _("没有班级") if filters.class_name == NO_CLASS else filters.class_name,
+        "state": filters.state and _(STATES[filters.state]),
+        "concern": filters.concern and _(CONCERNS[filters.concern]),
+        "share": filters.share and _("已修 %(share)s") % {"share": SHARES[filters.share]},
+        "programme": filters.programme,
+        "course": course_id and titles.get(course_id, _("第 %(number)s 号课程") % {"number": course_id}),
+        "from": filters.due_from and _("截止不早于 %(day)s") % {"day": filters.due_from.isoformat()},
+        "to": filters.due_to and _("截止不晚于 %(day)s") % {"day": filters.due_to.isoformat()},
+    }
+    return [(name, text) for name, text in said.items() if text]
+
 
 async def learners(request: web.Request) -> web.StreamResponse:
     """GET /staff/learners?q=…&page=…: the list, a page at a time."""
     viewer = await require_staff(request, Permission.READ)
     _ = translator(request)
     filters = filters_from(request.query)
-    search = filters.search
     page = await learners_page(
         request.app[SERVICES],
         viewer.scope,
@@ -37,9 +97,14 @@ async def learners(request: web.Request) -> web.StreamResponse:
         address=address_of(request),
     )
     now = wall_ms()
+    titles = await courses_for_filters(request.app[SERVICES], viewer.scope)
 
     def page_url(number: int) -> str:
-        return f"{LIST}?" + urlencode(filters.query() | {"page": str(number)})
+        return address_with(filters) + f"{'&' if filters.query() else '?'}page={number}"
+
+    def sort_url(sort: str) -> str:
+        again = filters.sort == sort
+        return address_with(replace(filters, sort=Sort(sort), descending=again and not filters.descending))
 
     return render(
         request,
@@ -48,8 +113,14 @@ async def learners(request: web.Request) -> web.StreamResponse:
         page_title=_("学员名单"),
         page=page,
         lines=[(each, deadline_of(each.deadline, now)) for each in page.learners],
-        search=search,
+        filters=filters,
+        without=[(text, address_with(filters.without(name))) for name, text in _asked(filters, dict(titles), _)],
+        classes=await classes_of(request.app[SERVICES], viewer.scope),
+        course_titles=titles,
+        states={state: _(text) for state, text in STATES.items()},
+        state_tones=STATE_TONES,
         page_url=page_url,
+        sort_url=sort_url,
         words=as_words,
         minute=minute_text,
     )
