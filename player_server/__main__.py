@@ -14,6 +14,7 @@ from player_server import commands, service_commands
 from player_server.commands import CONFIG, DEMO, lan_address
 from player_server.config import ConfigError, load
 from player_server.operating.doctor import doctor
+from player_server.operating.ledger import check_ledger
 from player_server.operating.serving import serve, serve_many
 from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import GIVE_UP
@@ -48,6 +49,8 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return commands.migrate_only(where)
         case "import-course":
             return commands.import_folder(where, options.folder, options.institution)
+        case "verify-ledger":
+            return check_ledger(where, options.copy, options.checkpoint or [], options.key)
         case "exam-token":
             return service_commands.exam_token(where, options.key, options.client)
         case "rotate-keys":
@@ -115,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(course)
     course.add_argument("folder", type=Path)
     course.add_argument("--institution", metavar="NAME")
+    ledger = parsers.add_parser("verify-ledger")
+    _add_where(ledger)
+    ledger.add_argument("copy", metavar="DB", help="an SQLite file, a PostgreSQL URL, or a plain dump of pg_dump")
+    ledger.add_argument(
+        "--checkpoint", metavar="FILE", type=Path, action="extend", nargs="+", help="checkpoints, or their folder"
+    )
+    ledger.add_argument("--key", help="the public key or its file; default: ledger.pub of the keys folder")
     token = parsers.add_parser("exam-token")
     _add_where(token)
     token.add_argument("--key", type=Path, help="the client's private key; default: the demo's")

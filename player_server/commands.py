@@ -41,6 +41,7 @@ OURS = (
     "media",
     "keys",
     "logs",
+    "checkpoints",
     ACCOUNTS_FILE,
     KEY_FILE,
 )

@@ -107,6 +107,11 @@ class ExamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 6000
 
 
+class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    checkpoint_every_s: Seconds = 60
+    checkpoints_folder: str | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -119,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sign_in: SignInSettings = SignInSettings()
     certificates: CertificateSettings = CertificateSettings()
     exam: ExamSettings = ExamSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     @property
     def folder(self) -> Path:
@@ -142,6 +148,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def certificate_font(self) -> Path | None:
         """None: the first of the well-known ones that is there (storage/fonts.py)."""
         return PROJECT / self.certificates.font if self.certificates.font else None
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        """Where signed checkpoints are kept outside the database."""
+        chosen = self.ledger.checkpoints_folder
+        return PROJECT / chosen if chosen else self.folder / "checkpoints"
 
     @property
     def database_url(self) -> str:

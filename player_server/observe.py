@@ -49,6 +49,10 @@ class metrics:
     attempts = Counter("xueshi_attempts_total", "Quiz attempts, by result", ["passed"])
     sign_ins = Counter("xueshi_sign_ins_total", "Log-ins, by result", ["result"])
     redis_failures = Counter("xueshi_redis_failures_total", "Redis calls that failed, by purpose", ["purpose"])
+    ledger_forked = Counter(
+        "xueshi_ledger_forked_total",
+        "Checkpoints that were not signed because the log does not go on from the last one: look at once",
+    )
     media_refusals = Counter("xueshi_media_refusals_total", "Refused parts of videos, beyond the look-ahead")
 
 

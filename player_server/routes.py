@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from player_server.api import eligibility, oauth, watch_tickets
+from player_server.api import eligibility, ledger, oauth, watch_tickets
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
@@ -98,6 +98,12 @@ ROUTES = (
     web.get("/.well-known/jwks.json", oauth.jwks),
     web.get("/.well-known/oauth-authorization-server", oauth.metadata),
     web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
+    # The ledger's log, for everybody
+    web.get("/ledger/checkpoint", ledger.checkpoint),
+    web.get("/ledger/key", ledger.public_key),
+    web.get("/ledger/inclusion/{leaf_hash}", ledger.inclusion_proof),
+    web.get("/ledger/consistency", ledger.consistency_proof),
+    web.get("/hours/{entry}/proof.json", ledger.own_proof),
     # The operator
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from player_server.learning.challenges import expire_due
 from player_server.learning.findings import note_long_days
+from player_server.learning.ledger_log import log_entries, log_stragglers, sign_checkpoint
 from player_server.learning.rights import end_without_right
 from player_server.learning.services import Services
 from player_server.learning.settle import sweep
@@ -47,6 +48,11 @@ JOBS = (
     Job("settle_left_behind", 5.0, sweep),
     # Roll-ups of the staff's pages: a credit should be in their figures by the next look.
     Job("follow_changes", 1.0, follow_changes),
+    # Hours get their place in the ledger's log seconds after their commit; all are looked at now and then.
+    Job("log_entries", 2.0, log_entries),
+    Job("log_stragglers", 600.0, log_stragglers),
+    # It looks at the clock itself (ledger.checkpoint_every_s).
+    Job("sign_checkpoint", 2.0, sign_checkpoint),
     # Days with more hours than anybody studies: for people to look at, so there is no hurry.
     Job("note_long_days", 600.0, note_long_days),
     # Uploads and downloads that nobody may fetch any more.

@@ -5,7 +5,7 @@ Rows are only ever added. Hashes are hexadecimal SHA-256; what they are made of 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from player_server.storage.schema import Ms, metadata, reference
 
@@ -17,6 +17,7 @@ ledger_leaf = Table(
     Column("hash", Text, nullable=False),
     Column("logged_at", Ms, nullable=False),
     UniqueConstraint("entry_id"),
+    Index("ix_ledger_leaf_hash", "hash"),
 )
 
 # Only every eighth level is kept: any other node is worked out from at most 128 of these.

