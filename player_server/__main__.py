@@ -51,6 +51,8 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return commands.import_folder(where, options.folder, options.institution)
         case "verify-ledger":
             return check_ledger(where, options.copy, options.checkpoint or [], options.key)
+        case "seed":
+            return commands.seed_school(where, options.learners, options.classes, options.institution)
         case "exam-token":
             return service_commands.exam_token(where, options.key, options.client)
         case "rotate-keys":
@@ -125,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint", metavar="FILE", type=Path, action="extend", nargs="+", help="checkpoints, or their folder"
     )
     ledger.add_argument("--key", help="the public key or its file; default: ledger.pub of the keys folder")
+    seed = parsers.add_parser("seed")
+    _add_where(seed)
+    seed.add_argument("--learners", type=int, default=1000)
+    seed.add_argument("--classes", type=int, default=20)
+    seed.add_argument("--institution", metavar="NAME")
     token = parsers.add_parser("exam-token")
     _add_where(token)
     token.add_argument("--key", type=Path, help="the client's private key; default: the demo's")

@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import socket
 import sys
+import time
 from pathlib import Path
 
 from asyncpg import PostgresError
@@ -16,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from player_server.app import open_services
 from player_server.config import Settings
 from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
+from player_server.demo.seed import INSTITUTION as SEED_INSTITUTION
+from player_server.demo.seed import seed
 from player_server.learning.course_import import import_course
 from player_server.observe import set_up_logging
 from player_server.operating.serving import check_port, stop_on_signals
@@ -192,6 +195,26 @@ async def import_folder(where: Where, folder: Path, institution_name: str | None
     print(f"{what} the course (number {result.course_id}).")
     for change in (*result.course_changes, *result.video_changes):
         print(f"  {change}")
+    return 0
+
+
+async def seed_school(where: Where, learners: int, classes: int, name: str | None) -> int:
+    """`seed`: a large made-up institution, to look at and to measure with."""
+    if learners < 1 or classes < 1:
+        raise CommandError("--learners and --classes must be at least 1")
+    began = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        print(f"\r  {done} of {total} learners", end="", file=sys.stderr, flush=True)
+
+    if where.settings().data.redis_url is None:
+        # Nothing of it asks Redis, and the embedded one may not be running; nobody ever connects to this.
+        where.overrides.setdefault("data", {})["redis_url"] = "redis://127.0.0.1:1"
+    async with open_services(where.settings()) as services:
+        made = await seed(services, learners, classes, name=name or SEED_INSTITUTION, say=say)
+    print(file=sys.stderr)
+    print(f"{made.learners} learners, {made.rows} rows in {time.monotonic() - began:.0f} s.")
+    print(f"Their institution's owner, at /staff/login: {made.username}", made.password or "(password as before)")
     return 0
 
 
