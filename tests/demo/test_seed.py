@@ -9,7 +9,7 @@ from player_server.learning.enrolments import courses_of
 from player_server.learning.people import create_learner
 from player_server.learning.programme_hours import programme_hours
 from player_server.learning.services import Services
-from player_server.policy.id_number import check_id_number
+from player_server.policy.id_number import check_character, check_id_number
 from player_server.storage.clock import wall_ms
 from player_server.storage.tables import learner, ledger_entry, person
 from tests.support.fixtures import services
@@ -34,5 +34,11 @@ async def test_a_seeded_school_can_be_read_judged_and_added_to(services: Service
     assert any(each.complete for each in courses) and any(each.earned == 0 for each in courses)
     # The numbers that the database gives out itself go on after the seeded ones.
     async with services.db.write() as conn:
-        new = await create_learner(services, conn, made.institution_id, name="张伟", id_number="320102199003077896")
+        new = await create_learner(
+            services,
+            conn,
+            made.institution_id,
+            name="张伟",
+            id_number="32010219900307789" + check_character("32010219900307789"),
+        )
     assert new.learner_id not in ids
