@@ -28,6 +28,8 @@ from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import home as staff_home
 from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import jobs as staff_jobs
+from player_server.pages.staff import learner as staff_learner
+from player_server.pages.staff import learner_actions as staff_learner_actions
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import password as staff_password
@@ -75,6 +77,9 @@ ROUTES = (
     # The institution
     web.get("/staff", staff_home.home),
     web.get("/staff/learners", staff_learners.learners),
+    web.get("/staff/learners/{learner}", staff_learner.learner),
+    web.get("/staff/learners/{learner}/actions/{action}", staff_learner_actions.ask),
+    web.post("/staff/learners/{learner}/actions/{action}", staff_learner_actions.do),
     web.get("/staff/learners/{learner}/initial-secret", staff_learners.ask_initial_secret),
     web.post("/staff/learners/{learner}/initial-secret", staff_learners.give_initial_secret),
     web.get("/staff/login", staff_log_in.staff_login_page),

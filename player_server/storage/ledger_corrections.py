@@ -39,7 +39,9 @@ class Entry(NamedTuple):
 def is_reversed() -> ColumnElement[bool]:
     """Whether another entry takes `ledger_entry` back."""
     other = ledger_entry.alias("other")
-    return exists().where(other.c.reverses == ledger_entry.c.id).correlate(ledger_entry)
+    # A reversal is its learner's own; entries are found by learner, not by what they reverse.
+    same = (other.c.learner_id == ledger_entry.c.learner_id, other.c.reverses == ledger_entry.c.id)
+    return exists().where(*same).correlate(ledger_entry)
 
 
 async def find_credit(conn: AsyncConnection, entry_id: int, learner_id: int) -> Entry | None:
