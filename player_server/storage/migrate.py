@@ -13,13 +13,15 @@ from player_server.storage.database import Database
 
 _FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x78756573  # "xues"
+#: Alembic's `op` and `context` are one for the whole process: two migrations in it must not take turns.
+_one_at_a_time = asyncio.Lock()
 
 
 async def migrate(db: Database) -> None:
     """Run every migration that this database has not seen. Safe to call at each start."""
     if db.kind == "sqlite":
         await _make_folder(db)
-    async with db.write() as conn:
+    async with _one_at_a_time, db.write() as conn:
         if db.kind == "postgresql":
             # Several processes may start at once; SQLite's write lock does the same there.
             await conn.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
