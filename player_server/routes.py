@@ -102,7 +102,8 @@ ROUTES = (
     oauth.TOKEN.route(),
     web.get("/.well-known/jwks.json", oauth.jwks),
     web.get("/.well-known/oauth-authorization-server", oauth.metadata),
-    web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
+    eligibility.ELIGIBILITY.route(),
+    eligibility.BATCH.route(),
     # The ledger's log, for everybody
     web.get("/ledger/checkpoint", ledger.checkpoint),
     web.get("/ledger/key", ledger.public_key),

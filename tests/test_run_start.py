@@ -166,7 +166,7 @@ async def staff_and_exam_service_get_in(home: Home, first: Started) -> None:
         path = re.search(r"/api/v1/eligibility/\d+", first.output)
         assert path is not None
         async with browser.http.get(first.url + path[0], headers={"Authorization": f"Bearer {token}"}) as answer:
-            assert (await answer.json())["complete"] is False
+            assert (await answer.json())["eligible"] is False
 
 
 async def another_start_on_the_same_data_is_refused_and_harms_nothing(home: Home, running: Started) -> None:

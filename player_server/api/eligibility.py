@@ -1,162 +1,131 @@
-"""GET /api/v1/eligibility/{learner}: the exam service asks whether all hours are complete.
+"""GET /api/v1/eligibility/{learner} and POST /api/v1/eligibility:batch: may this learner go to the exam, may it
+end?
 
-`Authorization: Bearer <JWT>` with a token of POST /api/v1/oauth/token; `{learner}` is the learner's id. The
-answer is an `EligibilityAnswer`. `programmes` and `rules` are in it when the learner has an enrolment whose
-programme this installation knows and whose certificate dates are recorded. Errors are problem+json: 401
-`invalid_token`, 404 `not_found` for learners that do not exist and alike for those of other institutions.
+What the answer says stands in `policy/eligibility.py`. It is for the asking client, in the JSON and once more
+signed.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
+from typing import Annotated
 
 import msgspec
-from aiohttp import web
 
 from player_server.auth.service_clients import Scope
-from player_server.learning.eligibility import Eligibility, eligibility
-from player_server.learning.programme_hours import ProgrammeHours
-from player_server.policy.hours import RuleHours, as_decimal
-from player_server.policy.programmes import Gate, Name
-from player_server.web.address import address_of
+from player_server.learning.desk import MOST
+from player_server.learning.eligibility import ask, not_there, sign, unchanged
+from player_server.policy.eligibility import EligibilityAnswer, Question
+from player_server.policy.programmes import Gate
 from player_server.web.ids import database_id
-from player_server.web.keys import SERVICES
-from player_server.web.operations import require_client
+from player_server.web.operations import Call, Operation, Reply
 from player_server.web.problems import Problem
 
-
-class CourseAnswer(msgspec.Struct, frozen=True):
-    """One course. Hours are decimal strings with two places."""
-
-    course: int
-    title: str
-    complete: bool
-    required_hours: str
-    earned_hours: str
-    missing_hours: str
-    deadline: str | None  # RFC 3339, UTC
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+ProgrammeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9\-]*[a-z0-9])?$", max_length=100)]
+_TAGS = {"ETag": "Names this answer for If-None-Match.", "Cache-Control": "private, no-cache"}
 
 
-class ProgrammeAnswer(msgspec.Struct, frozen=True):
-    """One enrolment. `exam`: its rules allow the exam. `complete`: nothing is missing, for the exam or after it."""
+class EligibilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of which programme or course, for which gate, on which calendar day in China (default: today)."""
 
-    enrolment: int
-    programme: str
-    name: Name
-    rule_version: str  # SHA-256 of the programme's rules
-    exam: bool
-    complete: bool
-    standing: str  # open | warn | late | refused | in_time
-    deadline: str | None  # a calendar day in China, YYYY-MM-DD
-    days_left: int | None  # negative after the deadline
+    gate: Gate = "exam"
+    programme: ProgrammeId | None = None
+    course: Id | None = None
+    date: date | None = None
 
 
-class EntryAnswer(msgspec.Struct, frozen=True):
-    """How much of one ledger entry counted."""
+class SignedEligibility(EligibilityAnswer, frozen=True):
+    """`assertion`: a JWT (EdDSA, typ xueshi-eligibility+jwt) whose claim `eligibility` is this answer without
+    it."""
 
-    entry: int
-    hours: str
-
-
-class RuleAnswer(msgspec.Struct, frozen=True):
-    """One rule in one period. Days are calendar days in China, both inclusive; hours as in CourseAnswer."""
-
-    enrolment: int
-    programme: str
-    rule: str
-    name: Name
-    gate: Gate
-    label: str  # the year or years, e.g. 2021 or 2021–2022; empty for a cycle or a round
-    begins: str
-    ends: str | None
-    last_day: str | None  # missing hours can be earned until then
-    state: str  # met | open | upcoming | lost
-    required_hours: str
-    counted_hours: str
-    missing_hours: str
-    entries: tuple[EntryAnswer, ...]
+    assertion: str
 
 
-class EligibilityAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`complete`: there is at least one course, and each of them is complete."""
+class BatchQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same question about many learners."""
 
-    learner: int
-    complete: bool
-    courses: tuple[CourseAnswer, ...]
-    as_of: str  # RFC 3339, UTC: whatever was credited until then is in
-    programmes: tuple[ProgrammeAnswer, ...] = ()
-    rules: tuple[RuleAnswer, ...] = ()
+    learners: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=MOST)]
+    gate: Gate = "exam"
+    programme: ProgrammeId | None = None
+    course: Id | None = None
+    date: date | None = None
+    assertions: bool = True
 
 
-async def get_eligibility(request: web.Request) -> web.StreamResponse:
-    """The door."""
-    client = await require_client(request, Scope.ELIGIBILITY)
-    learner_id = database_id(request.match_info["learner"])
-    found = await eligibility(request.app[SERVICES], client, learner_id, address=address_of(request))
+class BatchItem(EligibilityAnswer, frozen=True, omit_defaults=True):
+    """As for one learner; without an assertion where none was asked for, or where the reason is not_found."""
+
+    assertion: str | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """In the order of the learners asked about."""
+
+    answers: list[BatchItem]
+
+
+async def _one(call: Call) -> Reply:
+    wanted: EligibilityQuery = call.query
+    learner_id = database_id(call.request.match_info["learner"])
+    if learner_id is None:
+        raise _absent()
+    question = Question(learner_id, wanted.gate, wanted.date, wanted.programme, wanted.course)
+    (found,) = await ask(call.services, call.client, [question], address=call.address)
     if found is None:
-        raise Problem(404, "not_found", "There is no such learner.")
-    return web.Response(body=msgspec.json.encode(_answer(found)), content_type="application/json")
+        raise _absent()
+    headers = {"Cache-Control": "private, no-cache"}
+    known = call.request.headers.get("If-None-Match")
+    if known is not None:
+        same = unchanged(call.client, found, known)
+        if same is not None:
+            # The old tag: it says when the assertion that goes with it ends.
+            return Reply(None, 304, {**headers, "ETag": same})
+    signed = sign(call.services, call.client, found)
+    return Reply(signed.body, headers={**headers, "ETag": signed.etag})
 
 
-def _answer(found: Eligibility) -> EligibilityAnswer:
-    return EligibilityAnswer(
-        learner=found.learner_id,
-        complete=found.complete,
-        courses=tuple(
-            CourseAnswer(
-                course=each.course_id,
-                title=each.title,
-                complete=each.complete,
-                required_hours=as_decimal(each.required),
-                earned_hours=as_decimal(each.earned),
-                missing_hours=as_decimal(each.required - each.earned),
-                deadline=None if each.deadline is None else _rfc3339(each.deadline),
-            )
-            for each in found.courses
-        ),
-        as_of=_rfc3339(found.as_of),
-        programmes=tuple(_programme(each) for each in found.programmes),
-        rules=tuple(_rule(each, rule) for each in found.programmes for rule in each.evaluation.rules),
-    )
+async def _batch(call: Call) -> Reply:
+    wanted: BatchQuestion = call.body
+    questions = [
+        Question(learner_id, wanted.gate, wanted.date, wanted.programme, wanted.course)
+        for learner_id in wanted.learners
+    ]
+    found = await ask(call.services, call.client, questions, address=call.address)
+    answers = not_there(found, questions)
+    parts = [
+        sign(call.services, call.client, each).body if wanted.assertions and there else msgspec.json.encode(each)
+        for each, there in zip(answers, found, strict=True)
+    ]
+    return Reply(b'{"answers":[%b]}' % b",".join(parts))
 
 
-def _programme(found: ProgrammeHours) -> ProgrammeAnswer:
-    evaluation = found.evaluation
-    return ProgrammeAnswer(
-        enrolment=found.enrolment_id,
-        programme=found.programme.id,
-        name=found.programme.programme.name,
-        rule_version=found.programme.version,
-        exam=evaluation.exam,
-        complete=evaluation.complete,
-        standing=evaluation.standing.value,
-        deadline=_day(evaluation.deadline),
-        days_left=evaluation.days_left,
-    )
+def _absent() -> Problem:
+    return Problem(404, "not_found", "There is no such learner.")
 
 
-def _rule(found: ProgrammeHours, rule: RuleHours) -> RuleAnswer:
-    return RuleAnswer(
-        enrolment=found.enrolment_id,
-        programme=found.programme.id,
-        rule=rule.rule,
-        name=rule.name,
-        gate=rule.gate,
-        label=rule.label,
-        begins=rule.begins.isoformat(),
-        ends=_day(rule.ends),
-        last_day=_day(rule.last_day),
-        state=rule.state.value,
-        required_hours=as_decimal(rule.required),
-        counted_hours=as_decimal(rule.counted),
-        missing_hours=as_decimal(rule.missing),
-        entries=tuple(EntryAnswer(each.entry_id, as_decimal(each.hours)) for each in rule.entries),
-    )
+ELIGIBILITY = Operation(
+    method="GET",
+    path="/api/v1/eligibility/{learner}",
+    name="eligibility",
+    summary="May this learner go through a gate, and what is missing?",
+    handler=_one,
+    scope=Scope.ELIGIBILITY,
+    query=EligibilityQuery,
+    answers={200: SignedEligibility, 304: None},
+    problems={404: "There is no such learner, or not for this client."},
+    headers={"If-None-Match": ("The ETag of an answer that is kept. 304 only while its assertion is good.", False)},
+    reply_headers=_TAGS,
+)
 
-
-def _day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
-
-
-def _rfc3339(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+BATCH = Operation(
+    method="POST",
+    path="/api/v1/eligibility:batch",
+    name="eligibility_batch",
+    summary="The same about up to 1000 learners",
+    handler=_batch,
+    scope=Scope.ELIGIBILITY,
+    body=BatchQuestion,
+    answers={200: BatchAnswer},
+    weight=lambda body: 1 + len(body.learners) // 100,
+)

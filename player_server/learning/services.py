@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from player_server.auth.gate import Gate
 from player_server.config import Settings
+from player_server.learning.desk import Desk
 from player_server.learning.programmes import Programmes
 from player_server.storage.clock import StoreClock
 from player_server.storage.database import Database
@@ -25,3 +26,4 @@ class Services:
     hints: Hints
     programmes: Programmes
     gate: Gate = field(default_factory=Gate)  # what this process remembers of other services
+    desk: Desk = field(default_factory=Desk)  # where this process's questions of one moment meet

@@ -41,6 +41,9 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self.engine.sync_engine.pool, "invalidate", _roll_back)
         self._writer = self.engine.execution_options(xueshi_write=True)
+        # SQLite's readers see one instant anyway.
+        same = {} if self.kind == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._instant = self.engine.execution_options(**same)
         self._line = asyncio.Lock()
         self._turn = asyncio.Lock()
 
@@ -48,6 +51,12 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only looks."""
         async with self.engine.begin() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only looks, and whose statements all see the same instant."""
+        async with self._instant.begin() as conn:
             yield conn
 
     @asynccontextmanager

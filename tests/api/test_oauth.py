@@ -86,7 +86,7 @@ async def exam(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncItera
     pupil = await school.add_learner(services, at)
     key = await add_client_row(services, "exam", at)
     routes = [
-        web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility),
+        eligibility.ELIGIBILITY.route(),
         oauth.TOKEN.route(),
         web.get("/.well-known/jwks.json", oauth.jwks),
         web.get("/.well-known/oauth-authorization-server", oauth.metadata),
@@ -295,7 +295,7 @@ async def test_forged_access_tokens_are_refused_everywhere_alike(exam: Exam) -> 
 
 
 async def test_a_learner_s_cookie_is_no_token(exam: Exam, valkey_url: str) -> None:
-    routes = [web.get("/api/v1/eligibility/{learner}", eligibility.get_eligibility)]
+    routes = [eligibility.ELIGIBILITY.route()]
     path = f"/api/v1/eligibility/{exam.pupil.learner_id}"
     async with (
         open_doors(exam.services, routes) as server,

@@ -94,7 +94,7 @@ class Stage:
             http.get(url, headers={"Authorization": f"Bearer {token}"}) as answer,
         ):
             assert answer.status == 200, await answer.text()
-            return bool((await answer.json())["complete"])
+            return bool((await answer.json())["eligible"])
 
     async def media(self, expression: str, page: Page | None = None) -> Any:
         """A property of the video element, e.g. `currentTime`."""

@@ -135,9 +135,9 @@ MUTANTS = (
     Mutant(
         name="exam-client-sees-all",
         rule="an institution's exam client sees its own learners only",
-        file="player_server/learning/eligibility.py",
-        old="            query = query.where(learner.c.institution_id == client.institution_id)\n",
-        new="            pass\n",
+        file="player_server/learning/eligibility_facts.py",
+        old='    return query.where(learner.c.institution_id == bindparam("at")) if of_one else query\n',
+        new="    return query\n",
         test="tests/api/test_eligibility.py::test_foreign_and_absent_learners_get_the_same_answer[sqlite]",
     ),
     Mutant(

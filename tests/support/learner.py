@@ -136,7 +136,7 @@ class Learner:
             headers={"Authorization": f"Bearer {self.product.exam_token()}"},
         ) as answer:
             assert answer.status == 200, await answer.text()
-            return bool((await answer.json())["complete"])
+            return bool((await answer.json())["eligible"])
 
 
 @asynccontextmanager
