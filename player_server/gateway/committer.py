@@ -63,6 +63,11 @@ class Committer:
         self._waiting[player.person_id] = player
 
     @property
+    def locked_out(self) -> int:
+        """How many players wait because somebody else holds their row."""
+        return len(self._locked_out)
+
+    @property
     def waiting(self) -> int:
         """How many players wait for the next commit, or for one that is under way."""
         return len(self._waiting) + len(self._in_flight)
@@ -102,6 +107,7 @@ class Committer:
         try:
             held = await self._until_durable(lambda: self._store.commit(batch, self._windows))
         except BadBatch as error:
+            _give_back(players, batch)
             await self._bisect(pending, players, error)
             return
         missing: list[Pending] = []
@@ -113,7 +119,7 @@ class Committer:
                 missing.append(each)
         metrics.acks.inc(len(pending) - len(missing))
         if missing:
-            await self._judge(missing)
+            await self._judge(missing, batch)
 
     async def _bisect(self, pending: list[Pending], players: list[Player], error: BadBatch) -> None:
         """One bad row must not hold up the others: halve until it stands alone."""
@@ -126,18 +132,21 @@ class Committer:
         await self._tick(pending[:middle], players[:middle])
         await self._tick(pending[middle:], players[middle:])
 
-    async def _judge(self, missing: list[Pending]) -> None:
+    async def _judge(self, missing: list[Pending], batch: Batch) -> None:
         """Why did these rows not match? Read them again; whoever still owns its row was only locked out."""
         persons = [each.row.person_id for each in missing]
         states = await self._until_durable(lambda: self._store.states(persons))
+        locked: list[Player] = []
         for each in missing:
             state = states.get(each.row.person_id)
             if state is not None and state.epoch == each.row.epoch:
                 each.player.put_back(each)
+                locked.append(each.player)
                 self._locked_out.add(each.player)
                 asyncio.get_running_loop().call_later(LOCKED_RETRY_S, self._add_again, each.player)
             else:
                 self._release.fenced(each, state)
+        _give_back(locked, batch)
 
     def _add_again(self, player: Player) -> None:
         self._locked_out.discard(player)
@@ -155,3 +164,14 @@ class Committer:
                 log.warning("commit_failed", error=str(error), retry_s=delay)
             await asyncio.sleep(delay)
             delay = min(LONGEST_RETRY_S, delay * 2)
+
+
+def _give_back(players: list[Player], batch: Batch) -> None:
+    """This batch did not write the rows of these players; what was observed goes with their next ones."""
+    owners = {player.person_id: player for player in players}
+    for person_id, segment in batch.segments:
+        if (player := owners.get(person_id)) is not None:
+            player.closed_segments.append(segment)
+    for finding in batch.findings:
+        if (player := owners.get(finding.person_id)) is not None:
+            player.give_back(finding)

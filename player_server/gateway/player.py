@@ -72,7 +72,7 @@ class Player:
         self.last_heard_ms = now_ms
         self.renewed_ms = now_ms
         self.pinged_ms = now_ms
-        self.closed_segments: list[Segment] = []
+        self.closed_segments: list[SegmentRow] = []
         self._draw = draw
         self._segments = SegmentLog(opened.epoch)
         self._rhythm = Rhythm()
@@ -107,7 +107,7 @@ class Player:
         self._finished = self._finished or outcome.finished
         closed = self._segments.observe(before, outcome, wall_ms())
         if closed is not None:
-            self.closed_segments.append(closed)
+            self.closed_segments.append(self._segment_row(closed))
         even = self._rhythm.observe(beat.position)
         if even is not None:
             self._note(even)
@@ -167,7 +167,7 @@ class Player:
 
     def take_segments(self) -> list[tuple[int, SegmentRow]]:
         """The segments that were closed since the last batch, for the batch."""
-        rows = [(self.person_id, self._segment_row(each)) for each in self.closed_segments]
+        rows = [(self.person_id, row) for row in self.closed_segments]
         self.closed_segments.clear()
         return rows
 
@@ -200,11 +200,16 @@ class Player:
         findings, self.new_findings = self.new_findings, []
         return findings
 
+    def give_back(self, finding: FindingRow) -> None:
+        """The batch that took it did not write the row. One of its kind that was made since counted on from it."""
+        if all(each.kind != finding.kind for each in self.new_findings):
+            self.new_findings.append(finding)
+
     def end_segment(self, reason: str) -> None:
         """The player goes away: what was earned without a break until now is one segment."""
         closed = self._segments.close(reason)
         if closed is not None:
-            self.closed_segments.append(closed)
+            self.closed_segments.append(self._segment_row(closed))
 
     @property
     def hold_is_pending(self) -> bool:

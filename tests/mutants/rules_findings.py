@@ -81,4 +81,22 @@ MUTANTS = (
         new="0.0",
         test="tests/simulator/test_simulate.py::test_what_was_acknowledged_and_taken_back_is_never_explained",
     ),
+    Mutant(
+        name="locked-evidence-lost",
+        rule="what was observed of a player whose row was locked is written with its next row",
+        file="player_server/gateway/committer.py",
+        old="        _give_back(locked, batch)\n",
+        new="",
+        test="tests/gateway/test_evidence.py::"
+        "test_evidence_of_a_row_that_somebody_else_has_locked_is_written_later",
+    ),
+    Mutant(
+        name="bisected-evidence-lost",
+        rule="a bad row of somebody else costs no evidence",
+        file="player_server/gateway/committer.py",
+        old="            _give_back(players, batch)\n",
+        new="",
+        test="tests/gateway/test_evidence.py::"
+        "test_evidence_of_a_row_that_stood_in_a_batch_with_a_bad_one_is_written_without_it",
+    ),
 )
