@@ -25,6 +25,7 @@ from player_server.pages import (
     static,
 )
 from player_server.pages.staff import certificates as staff_certificates
+from player_server.pages.staff import exports as staff_exports
 from player_server.pages.staff import home as staff_home
 from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import jobs as staff_jobs
@@ -93,6 +94,9 @@ ROUTES = (
     web.get("/staff/certificates", staff_certificates.certificates),
     web.get("/staff/certificates/{number}", staff_certificates.certificate),
     web.get("/staff/certificates/{number}/pdf", staff_certificates.certificate_pdf),
+    web.get("/staff/exports", staff_exports.exports),
+    web.post("/staff/exports", staff_exports.ask_export),
+    web.post("/staff/exports/registry", staff_exports.ask_registry),
     # Long work: how far it is, and what came out
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}", staff_jobs.job_page),
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}.json", staff_jobs.job_json),

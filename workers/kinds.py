@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from player_server.learning.export_rows import SOURCES
+from player_server.learning.exports import KIND, run_export
 from player_server.learning.jobs import JobRun
+from player_server.learning.registry import REGISTRY, run_registry
 from player_server.learning.services import Services
 
 Kind = Callable[[Services, JobRun], Awaitable[dict[str, object]]]
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {
+    **{KIND + each: run_export for each in SOURCES},
+    KIND + REGISTRY: run_registry,
+}

@@ -140,7 +140,7 @@ async def issue(
         for _row, each in earlier:
             if each.valid:
                 return each.number
-        kinds = (await kinds_of(conn, [learner_id])).get(learner_id, {})
+        ledger = (await ledger_of(conn, [learner_id])).get(learner_id, {})
         number = make_number(secrets.token_bytes(_NUMBER_BYTES))
         institution_id = await conn.scalar(select(learner.c.institution_id).where(learner.c.id == learner_id))
         await conn.execute(
@@ -153,7 +153,7 @@ async def issue(
                 rule_version=hours.programme.version,
                 covers=wanted,
                 edition=1 + len(earlier),
-                content=encode(content_for(hours, kinds, enrolled)),
+                content=encode(content_for(hours, ledger, enrolled)),
                 issued_at=now,
             )
         )
@@ -227,12 +227,12 @@ async def _note(
         )
 
 
-def content_for(hours: ProgrammeHours, kinds: Mapping[int, Kind], enrolled: Any) -> Content:
+def content_for(hours: ProgrammeHours, ledger: Mapping[int, tuple[Kind, int]], enrolled: Any) -> Content:
     """What a certificate on these hours says. `enrolled`: the row of the enrolment."""
     return content_of(
         hours.evaluation,
         hours.programme.programme.name,
-        kinds,
+        ledger,
         issued_on=enrolled.issue_date,
         expires_on=enrolled.expiry_date,
     )
@@ -248,13 +248,13 @@ def decode(content: str) -> Content:
     return msgspec.json.decode(content, type=Content)
 
 
-async def kinds_of(conn: AsyncConnection, learner_ids: Collection[int]) -> dict[int, dict[int, Kind]]:
-    """Of each learner: ledger entry → its kind."""
+async def ledger_of(conn: AsyncConnection, learner_ids: Collection[int]) -> dict[int, dict[int, tuple[Kind, int]]]:
+    """Of each learner: ledger entry → its kind and hours (hundredths)."""
     row = ledger_entry.c
-    found: dict[int, dict[int, Kind]] = {}
-    query = select(row.learner_id, row.id, row.kind).where(row.learner_id.in_(learner_ids))
-    for learner_id, entry_id, kind in await conn.execute(query):
-        found.setdefault(learner_id, {})[entry_id] = kind
+    found: dict[int, dict[int, tuple[Kind, int]]] = {}
+    query = select(row.learner_id, row.id, row.kind, row.hours).where(row.learner_id.in_(learner_ids))
+    for learner_id, entry_id, kind, hours in await conn.execute(query):
+        found.setdefault(learner_id, {})[entry_id] = (kind, hours)
     return found
 
 

@@ -40,11 +40,15 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was true when it was issued. `entries`: the ledger entries that counted; it stands while they do."""
+    """What was true when it was issued. `entries`: the ledger entries that counted; it stands while they do.
+
+    `totals`: what these entries have together, by kind, each once, however many rules it counted for.
+    """
 
     programme: Name
     lines: tuple[Line, ...]
     entries: tuple[int, ...]
+    totals: dict[Kind, int]
     issued_on: date | None = None  # the registration's, not the certificate's own
     expires_on: date | None = None
 
@@ -52,12 +56,13 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def content_of(
     evaluation: Evaluation,
     programme: Name,
-    kinds: Mapping[int, Kind],
+    ledger: Mapping[int, tuple[Kind, int]],
     *,
     issued_on: date | None,
     expires_on: date | None,
 ) -> Content:
-    """What a certificate on this evaluation says. `kinds`: ledger entry → its kind, for each that counted."""
+    """What a certificate on this evaluation says. `ledger`: entry → its kind and hours, for each that counted."""
+    entries = sorted({part.entry_id for each in evaluation.rules for part in each.entries})
     return Content(
         programme=programme,
         lines=tuple(
@@ -69,11 +74,12 @@ def content_of(
                 ends=each.ends,
                 required=each.required,
                 counted=each.counted,
-                kinds=_sums((kinds[part.entry_id], part.hours) for part in each.entries),
+                kinds=_sums((ledger[part.entry_id][0], part.hours) for part in each.entries),
             )
             for each in evaluation.rules
         ),
-        entries=tuple(sorted({part.entry_id for each in evaluation.rules for part in each.entries})),
+        entries=tuple(entries),
+        totals=_sums(ledger[each] for each in entries),
         issued_on=issued_on,
         expires_on=expires_on,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.runner import Mutant
 
 CERTIFICATES = "player_server/learning/certificates.py"
+T_EXPORTS = "tests/learning/test_exports.py::"
 T_DOORS = "tests/pages/test_certificates.py::"
 
 MUTANTS = (
@@ -23,5 +24,21 @@ MUTANTS = (
         old="certificate.c.number == number, *scope.learners())",
         new="certificate.c.number == number)",
         test=T_DOORS + "test_only_the_owner_and_the_own_institution_read_it[sqlite]",
+    ),
+    Mutant(
+        name="formula-in-a-cell",
+        rule="no text in an export can be run as a formula",
+        file="player_server/policy/cells.py",
+        old='RISKY = ("=", "+",',
+        new='RISKY = ("+",',
+        test="tests/policy/test_cells.py::test_what_looks_like_a_formula_is_quoted[=1+1]",
+    ),
+    Mutant(
+        name="id-numbers-for-everybody",
+        rule="whole ID numbers go only to those who may still read them when the file is made",
+        file="player_server/learning/exports.py",
+        old="    if role is None or not all(may(role, each) for each in needed):\n",
+        new="    if role is None:\n",
+        test=T_EXPORTS + "test_whole_id_numbers_need_the_permission_and_are_recorded[sqlite]",
     ),
 )

@@ -51,10 +51,11 @@ def test_the_content_tells_the_hours_of_each_rule_by_kind() -> None:
     found = evaluate(entries, CONSTRUCTOR, JIANGSU, date(2024, 6, 2))
     assert found.complete
     content = content_of(
-        found, JIANGSU.name, {each.id: each.kind for each in entries}, issued_on=None, expires_on=None
+        found, JIANGSU.name, {each.id: (each.kind, each.hours) for each in entries}, issued_on=None, expires_on=None
     )
     assert {line.rule: line.kinds for line in content.lines}["professional"] == {"online": 4000}
     assert {line.rule: line.kinds for line in content.lines}["public"] == {"offline": 1600}
+    assert content.totals == {"online": 10000, "offline": 1600, "test": 400}
     # What counted nowhere is no reason to take the certificate back.
     assert set(content.entries) == {each.id for each in entries[:5]}
 

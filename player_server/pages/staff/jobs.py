@@ -23,7 +23,14 @@ from player_server.web.keys import SERVICES
 from player_server.web.viewer import StaffViewer, require_staff
 
 #: What a job is called on its page. A kind without an entry is called by the last one.
-TITLES: dict[str, str] = {}
+TITLES: dict[str, str] = {
+    "export.progress": N_("导出学习进度"),
+    "export.hours": N_("导出学时核算"),
+    "export.findings": N_("导出异常记录"),
+    "export.challenges": N_("导出播放验证"),
+    "export.ledger": N_("导出学时账目"),
+    "export.registry": N_("生成上报名单"),
+}
 _TITLE = N_("后台任务")
 
 _STATES = {

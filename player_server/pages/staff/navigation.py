@@ -20,6 +20,7 @@ class Entry:
 ENTRIES = (
     Entry(N_("学员名单"), "/staff/learners", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
+    Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
 )
 
 #: What staff call a role.
