@@ -259,7 +259,7 @@ async def _ledger(page: Page) -> Rows:
 
 SOURCES: dict[str, Source] = {
     "progress": Source(
-        "学习进度",
+        "课程进度",
         (
             *WHO,
             "课程",

@@ -21,7 +21,7 @@ from player_server.web.viewer import StaffViewer, require_staff
 
 #: Name and what it holds, in the order of the page.
 CHOICES = {
-    "progress": (N_("学习进度"), N_("每位学员的每门课程一行：已得、应得、还差的学时，最近学习，截止时间。")),
+    "progress": (N_("课程进度"), N_("每位学员的每门课程一行：已得、应得、还差的学时，最近学习，截止时间。")),
     "hours": (N_("学时核算"), N_("按培训项目的每项要求一行：应修、已修、还差，期间，能否考试，是否全部修满。")),
     "ledger": (N_("学时账目"), N_("每笔入账和冲销一行，可与任何页面上的学时核对。")),
     "findings": (N_("异常记录"), N_("每条异常一行：种类、次数、首次和最近的时间。")),

@@ -24,7 +24,7 @@ from player_server.web.viewer import StaffViewer, require_staff
 
 #: What a job is called on its page. A kind without an entry is called by the last one.
 TITLES: dict[str, str] = {
-    "export.progress": N_("导出学习进度"),
+    "export.progress": N_("导出课程进度"),
     "export.hours": N_("导出学时核算"),
     "export.findings": N_("导出异常记录"),
     "export.challenges": N_("导出播放验证"),
