@@ -90,6 +90,15 @@ class FindingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     long_day_hours: Hours = 10
 
 
+class MediaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    lookahead_s: Annotated[float, msgspec.Meta(ge=5)] | None = 120
+    accel_prefix: str | None = None
+
+    @property
+    def lookahead_ms(self) -> int | None:
+        return None if self.lookahead_s is None else round(self.lookahead_s * 1000)
+
+
 class SignInSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_hours: Seconds = 12
     media_url_hours: Seconds = 4
@@ -121,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenges: ChallengeSettings = ChallengeSettings()
     quiz: QuizSettings = QuizSettings()
     findings: FindingSettings = FindingSettings()
+    media: MediaSettings = MediaSettings()
     sign_in: SignInSettings = SignInSettings()
     certificates: CertificateSettings = CertificateSettings()
     exam: ExamSettings = ExamSettings()

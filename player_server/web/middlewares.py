@@ -33,7 +33,7 @@ _YEAR_S = 365 * 24 * 3600
 #: How soon to come back when too many log in at once.
 _BUSY_S = 3
 #: Headers of an error that say what to do about it.
-_KEPT = ("Allow", "Retry-After")
+_KEPT = ("Allow", "Content-Range", "Retry-After")
 _CODES: dict[int | str, str] = {
     "csrf": "csrf",
     403: "forbidden",

@@ -1,21 +1,31 @@
 """The doors of video and captions: who gets a file, and how."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from sqlalchemy import select, update
+from msgspec import structs
+from sqlalchemy import delete, insert, select, update
 
 from player_server.auth import media_tokens
 from player_server.auth.media_tokens import media_url
+from player_server.config import MediaSettings
 from player_server.learning.services import Services
 from player_server.pages import media
 from player_server.storage.clock import wall_ms
-from player_server.storage.tables import enrolment, video
+from player_server.storage.media import probe, store_video
+from player_server.storage.media_index import loadable_bytes
+from player_server.storage.tables import enrolment, video, watch_progress
+from player_server.storage.tables import media as media_table
 from tests.support import school
+from tests.support.clips import make_clip
 from tests.support.doors import browser_of, open_doors
 
 CONTENT = bytes(range(256)) * 40
@@ -168,3 +178,113 @@ async def test_a_file_that_is_gone_is_not_found(
     address = url(services, pupil.learner_id, video_id)
     async with browser_of(services, server, pupil) as browser, browser.get(address) as reply:
         assert reply.status == 404
+
+
+LONG_S = 60
+one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest_asyncio.fixture
+async def long_video(services: Services, pupil: school.Pupil, video_id: int, tmp_path: Path) -> Path:
+    """The stored file of a video that is longer than what may be loaded of it."""
+    source = make_clip(tmp_path / "long.mp4", picture_s=LONG_S, sound_s=LONG_S, noisy=True)
+    facts = probe(source)
+    async with services.db.write() as conn:
+        sha = facts.sha256
+        await conn.execute(
+            insert(media_table).values(
+                sha=sha, duration_ms=facts.duration_ms, width=64, height=48, video_codec="h264", created_at=1
+            )
+        )
+        await conn.execute(update(video).where(video.c.id == video_id).values(media_sha=sha))
+    return store_video(source, facts, services.settings.media_folder)
+
+
+def with_lookahead(services: Services, seconds: float, **more: Any) -> Services:
+    settings = structs.replace(services.settings, media=MediaSettings(lookahead_s=seconds, **more))
+    return replace(services, settings=settings)
+
+
+@one_database
+async def test_beyond_the_look_ahead_nothing_is_given_out_until_it_is_earned(
+    services: Services, pupil: school.Pupil, video_id: int, long_video: Path
+) -> None:
+    content = long_video.read_bytes()
+    near = loadable_bytes(long_video, 0, 10_000)
+    assert near is not None
+    address = url(services, pupil.learner_id, video_id)
+    routes = [web.get("/media/{video}", media.video_file)]
+    async with (
+        open_doors(with_lookahead(services, 10), routes) as server,
+        browser_of(services, server, pupil) as browser,
+    ):
+        # Within the look-ahead: as ever, index and all.
+        async with browser.get(address, headers={"Range": f"bytes=0-{near - 1}"}) as reply:
+            assert (reply.status, await reply.read()) == (206, content[:near])
+        # Beyond it: refused.
+        async with browser.get(address, headers={"Range": f"bytes={near}-"}) as reply:
+            assert reply.status == 416
+            assert reply.headers["Content-Range"] == f"bytes */{len(content)}"
+        async with browser.get(address, headers={"Range": "bytes=-500"}) as reply:
+            assert reply.status == 416
+        # Across it: what is free comes, the rest when it is earned.
+        for headers, status in (({"Range": "bytes=100-"}, 206), ({}, 200)):
+            first = 100 if headers else 0
+            async with browser.get(address, headers=headers) as reply:
+                assert (reply.status, reply.content_length) == (status, len(content) - first)
+                assert await reply.content.readexactly(near - first) == content[first:near]
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(reply.content.readexactly(1), 1.2)
+                if headers:
+                    await _earn(services, pupil, video_id, 5_000)
+                    more = loadable_bytes(long_video, 5_000, 15_000)
+                    assert more is not None
+                    assert await reply.content.readexactly(more - near) == content[near:more]
+                    await _earn(services, pupil, video_id, 0)
+        await _earn(services, pupil, video_id, LONG_S * 1000 - 10_000)
+        async with browser.get(address) as reply:
+            assert await reply.read() == content
+
+
+@one_database
+async def test_after_credit_everything_can_be_loaded(
+    services: Services, pupil: school.Pupil, video_id: int, long_video: Path
+) -> None:
+    async with services.db.read() as conn:
+        course_id = await conn.scalar(select(video.c.course_id).where(video.c.id == video_id)) or 0
+    lessons = school.Lessons(course_id, (video_id,))
+    await school.add_entry(services, pupil.learner_id, lessons, video_id, 100, institution_id=1)
+    address = url(services, pupil.learner_id, video_id)
+    routes = [web.get("/media/{video}", media.video_file)]
+    async with (
+        open_doors(with_lookahead(services, 5), routes) as server,
+        browser_of(services, server, pupil) as browser,
+        browser.get(address, headers={"Range": "bytes=-500"}) as reply,
+    ):
+        assert (reply.status, await reply.read()) == (206, long_video.read_bytes()[-500:])
+
+
+@one_database
+async def test_nginx_is_told_which_file_and_never_one_that_is_not_earned(
+    services: Services, pupil: school.Pupil, video_id: int, long_video: Path
+) -> None:
+    address = url(services, pupil.learner_id, video_id)
+    routes = [web.get("/media/{video}", media.video_file)]
+    changed = with_lookahead(services, 10, accel_prefix="/protected/")
+    async with open_doors(changed, routes) as server, browser_of(services, server, pupil) as browser:
+        async with browser.get(address) as reply:
+            assert reply.headers["X-Accel-Redirect"] == f"/protected/{long_video.name}"
+            assert await reply.read() == b""
+        async with browser.get(address, headers={"Range": "bytes=-500"}) as reply:
+            assert reply.status == 416 and "X-Accel-Redirect" not in reply.headers
+
+
+async def _earn(services: Services, pupil: school.Pupil, video_id: int, frontier_ms: int) -> None:
+    async with services.db.write() as conn:
+        sha = await conn.scalar(select(video.c.media_sha).where(video.c.id == video_id))
+        key = {"learner_id": pupil.learner_id, "video_id": video_id, "round": 1}
+        await conn.execute(
+            delete(watch_progress).where(*(watch_progress.c[name] == value for name, value in key.items()))
+        )
+        values = {"frontier_ms": frontier_ms, "position_ms": frontier_ms, "media_sha": sha, "updated_at": 1}
+        await conn.execute(insert(watch_progress).values(**key, **values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ def make_clip(
     pixel_format: str = "yuv420p",
     container: str = "mp4",
     index_first: bool = False,
+    noisy: bool = False,
 ) -> Path:
-    """Write a clip of 64×48 points; a length of None leaves that track out. Clips of other shades differ."""
+    """Write a clip of 64×48 points; a length of None leaves that track out. Clips of other shades differ.
+
+    A `noisy` one has as many bytes a second as a real video of that size, about 40,000.
+    """
     options = {"movflags": "+faststart"} if index_first else {}
     with av.open(str(path), "w", format=container, options=options) as file:
         # The wanted codecs are given by name, so their streams have no narrower type.
@@ -35,7 +40,8 @@ def make_clip(
             for number in range(round((picture_s or 0) * PICTURES_PER_SECOND)):
                 frame = av.VideoFrame(64, 48, "yuv420p")
                 for index, plane in enumerate(frame.planes):
-                    plane.update(bytes([shade if index == 0 else 128]) * plane.buffer_size)
+                    grey = bytes([shade if index == 0 else 128]) * plane.buffer_size
+                    plane.update(os.urandom(plane.buffer_size) if noisy else grey)
                 frame.pts, frame.time_base = number, Fraction(1, PICTURES_PER_SECOND)
                 file.mux(picture.encode(frame.reformat(format=pixel_format)))
             file.mux(picture.encode(None))
