@@ -8,6 +8,7 @@ from player_server.api import eligibility, ledger, oauth, watch_tickets
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
+    appeals,
     certificates,
     challenge,
     course,
@@ -24,6 +25,7 @@ from player_server.pages import (
     records,
     static,
 )
+from player_server.pages.staff import appeals as staff_appeals
 from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import exports as staff_exports
 from player_server.pages.staff import home as staff_home
@@ -44,6 +46,8 @@ ROUTES = (
     web.post("/quiz/{video}", quiz.quiz_submit),
     web.get("/hours", hours.hours),
     web.get("/records", records.records),
+    web.get("/records/appeal", appeals.ask),
+    web.post("/records/appeal", appeals.send),
     web.get("/media/{video}", media.video_file),
     web.get("/captions/{video}", media.captions_file),
     # Certificates
@@ -79,6 +83,9 @@ ROUTES = (
     web.get("/staff", staff_home.home),
     web.get("/staff/learners", staff_learners.learners),
     web.get("/staff/learners/{learner}", staff_learner.learner),
+    web.get("/staff/appeals", staff_appeals.appeals),
+    web.get("/staff/appeals/{appeal}", staff_appeals.appeal),
+    web.post("/staff/appeals/{appeal}", staff_appeals.answer),
     web.get("/staff/learners/{learner}/actions/{action}", staff_learner_actions.ask),
     web.post("/staff/learners/{learner}/actions/{action}", staff_learner_actions.do),
     web.get("/staff/learners/{learner}/initial-secret", staff_learners.ask_initial_secret),

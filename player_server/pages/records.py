@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from player_server.learning.appeals import finding_subject, my_appeals, stretch_subject
 from player_server.learning.records import my_records
 from player_server.pages.render import N_, render, translator
 from player_server.pages.times import clock_text, date_text, length_text
@@ -41,18 +42,31 @@ REASONS = {
     "displaced": N_("您在另一个页面继续学习"),
 }
 
+#: What becomes of an appeal.
+APPEAL_STATES = {
+    "open": N_("等待答复"),
+    "accepted": N_("已采纳"),
+    "declined": N_("未采纳"),
+}
+
 
 async def records(request: web.Request) -> web.StreamResponse:
     """GET /records."""
     viewer = await require_learner(request)
     _ = translator(request)
     mine = await my_records(request.app[SERVICES], viewer.person_id, viewer.learner_id)
+    appeals = await my_appeals(request.app[SERVICES], viewer.learner_id)
     return render(
         request,
         "records.html",
         viewer=viewer,
         page_title=_("学习记录"),
         mine=mine,
+        done=_("申诉已提交，答复会显示在这里。") if request.query.get("done") == "appeal" else "",
+        appeals={each.subject: each for each in appeals},
+        appeal_states={state: _(text) for state, text in APPEAL_STATES.items()},
+        stretch_subject=stretch_subject,
+        finding_subject=finding_subject,
         sentences={kind: _(text) for kind, text in SENTENCES.items()},
         reasons={reason: _(text) for reason, text in REASONS.items()},
         date=date_text,

@@ -95,8 +95,14 @@ async def test_stretches_say_when_they_counted_and_why_they_ended(services: Serv
     await add(services, stranger, first, 40, morning, 1, "pause")
     text = words(await read(services, server, pupil))
     assert "计时 17:00" in text
-    assert "09:00–09:08 第1讲 00:00 → 08:00 之后 02:00 没有计时：等待您完成播放验证 +08:00" in text
-    assert "09:10–09:14 第1讲 10:00 → 14:00 之后 01:00 没有计时：网络中断的时间太长 +04:00" in text
+    assert (
+        "09:00–09:08 第1讲 00:00 → 08:00 之后 02:00 没有计时：等待您完成播放验证 有异议？ 第1讲 09:08 +08:00"
+        in text
+    )
+    assert (
+        "09:10–09:14 第1讲 10:00 → 14:00 之后 01:00 没有计时：网络中断的时间太长 有异议？ 第1讲 09:14 +04:00"
+        in text
+    )
     assert "第2讲 20:00 → 25:00 到此为止：视频已看完 +05:00" in text
     english = words(await read(services, server, pupil, "en"))
     assert "Then 02:00 did not count: a playback check waited for you" in english

@@ -19,6 +19,7 @@ class Entry:
 
 ENTRIES = (
     Entry(N_("学员名单"), "/staff/learners", Permission.READ),
+    Entry(N_("申诉"), "/staff/appeals", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from player_server.pages.hours import KINDS
 from player_server.pages.language import N_, Translate
+from player_server.pages.records import APPEAL_STATES
 from player_server.policy.findings import Rating
 from player_server.storage.staff_actions import Action
 from telemetry.findings import FindingKind
@@ -65,12 +66,6 @@ SOURCES = {
     "appeal": N_("申诉补记"),
     "reversal": N_("冲销"),
     "move": N_("随学员转入"),
-}
-
-APPEAL_STATES = {
-    "open": N_("等待答复"),
-    "accepted": N_("已采纳"),
-    "declined": N_("未采纳"),
 }
 
 
