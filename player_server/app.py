@@ -14,11 +14,13 @@ from aiohttp import web
 from player_server.config import ConfigError, Settings
 from player_server.gateway.hub import Hub
 from player_server.gateway.socket import HUB
+from player_server.learning.dashboard import Dashboards
 from player_server.learning.programmes import load_programmes
 from player_server.learning.services import Services
 from player_server.learning.watch import Watching
 from player_server.observe import log
 from player_server.pages.render import error_page
+from player_server.pages.staff.dashboard import DASHBOARDS
 from player_server.routes import add_routes
 from player_server.storage.clock import open_clock
 from player_server.storage.database import Database
@@ -80,6 +82,7 @@ def build_app(services: Services, die: Callable[[], None]) -> web.Application:
     node = f"{socket.gethostname()}:{os.getpid()}"
     hub = Hub(services, Watching(services, node), open_playback(services.db, services.clock))
     app[HUB] = hub
+    app[DASHBOARDS] = Dashboards(services)
     install(app, error_page)
     add_routes(app)
 

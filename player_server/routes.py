@@ -27,8 +27,8 @@ from player_server.pages import (
 )
 from player_server.pages.staff import appeals as staff_appeals
 from player_server.pages.staff import certificates as staff_certificates
+from player_server.pages.staff import dashboard as staff_dashboard
 from player_server.pages.staff import exports as staff_exports
-from player_server.pages.staff import home as staff_home
 from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import jobs as staff_jobs
 from player_server.pages.staff import learner as staff_learner
@@ -80,7 +80,9 @@ ROUTES = (
     web.post("/logout", login.logout_submit),
     web.post("/language", language.switch_language),
     # The institution
-    web.get("/staff", staff_home.home),
+    web.get("/staff", staff_dashboard.dashboard),
+    web.get("/staff/watching.json", staff_dashboard.watching_json),
+    web.get("/staff/charts/{name:[a-z]+}.svg", staff_dashboard.chart),
     web.get("/staff/learners", staff_learners.learners),
     web.get("/staff/learners/{learner}", staff_learner.learner),
     web.get("/staff/appeals", staff_appeals.appeals),

@@ -13,66 +13,27 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 
 from player_server.auth.identity import TAIL, id_tail_hash
+from player_server.learning.concerns import Concern, Share, State, concerns, share_case, state_case
 from player_server.learning.services import Services
 from player_server.learning.staff_scope import StaffScope
 from player_server.policy.findings import CHINA_OFFSET_MS, DAY_MS
 from player_server.storage.clock import wall_ms
-from player_server.storage.person_tables import appeal
 from player_server.storage.standing_tables import course_standing, standing
 from player_server.storage.tables import (
-    challenge,
     enrolment,
     enrolment_course,
     learner,
     person,
-    playback,
 )
 
 #: Nobody's name or class is longer; what is, is cut.
 LONGEST_TEXT = 50
-#: A deadline is near from so many days before it on.
-NEAR_DAYS = 14
-#: What happened within so many days is recent.
-RECENT_DAYS = 7
 _TAIL = re.compile(rf"[0-9]{{{TAIL - 1}}}[0-9Xx]")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _EPOCH = date(1970, 1, 1)
-
-
-class State(StrEnum):
-    """Where a learner stands; each is in exactly one state, the first of this list that fits."""
-
-    DISABLED = "disabled"
-    NO_COURSE = "no_course"
-    COMPLETE = "complete"  # every course has its hours
-    LATE = "late"  # the deadline is over
-    OFFLINE_MISSING = "offline_missing"  # the player stays shut until the hours in class are recorded
-    NOT_STARTED = "not_started"
-    BEHIND = "behind"  # a smaller share of the hours than of the time is over
-    ON_TIME = "on_time"
-
-
-class Concern(StrEnum):
-    """What somebody should look at; a learner may be in several."""
-
-    NEAR = "near"  # the deadline is near and hours are missing
-    MISSED = "missed"  # missed a check recently
-    APPEAL = "appeal"  # waits for an answer
-    WATCHING = "watching"  # has a live player
-
-
-class Share(StrEnum):
-    """How much of the hours somebody has, in steps; the value stands in addresses."""
-
-    NONE = "0"
-    FIRST = "1-24"
-    SECOND = "25-49"
-    THIRD = "50-74"
-    FOURTH = "75-99"
-    ALL = "100"
 
 
 class Sort(StrEnum):
@@ -108,6 +69,7 @@ class Filters:
     share: Share | None = None
     programme: str = ""
     course_id: int | None = None
+    institution_id: int | None = None  # within the scope: for a regulator that looks at all of them
     due_from: date | None = None
     due_to: date | None = None
     sort: Sort = Sort.CLASS
@@ -123,6 +85,7 @@ class Filters:
             "share": self.share.value if self.share else "",
             "programme": self.programme,
             "course": str(self.course_id or ""),
+            "institution": str(self.institution_id or ""),
             "from": self.due_from.isoformat() if self.due_from else "",
             "to": self.due_to.isoformat() if self.due_to else "",
             "sort": "" if self.sort is Sort.CLASS else self.sort.value,
@@ -142,7 +105,7 @@ class Filters:
 
 def filters_from(query: Mapping[str, str]) -> Filters:
     """The filters of an address's query string (see `Filters.query` for the names)."""
-    course = query.get("course", "")
+    course, institution = query.get("course", ""), query.get("institution", "")
     return Filters(
         search=_text(query.get("q", "")),
         class_name=_text(query.get("class", "")),
@@ -151,6 +114,7 @@ def filters_from(query: Mapping[str, str]) -> Filters:
         share=_SHARES.get(query.get("share", "")),
         programme=_text(query.get("programme", "")),
         course_id=int(course) if _NUMBER.fullmatch(course) else None,
+        institution_id=int(institution) if _NUMBER.fullmatch(institution) else None,
         due_from=_day(query.get("from", "")),
         due_to=_day(query.get("to", "")),
         sort=_SORTS.get(query.get("sort", ""), Sort.CLASS),
@@ -177,54 +141,15 @@ def standing_where(services: Services, scope: StaffScope, filters: Filters) -> l
         found.append(standing.c.class_name.is_(None))
     elif filters.class_name:
         found.append(standing.c.class_name == filters.class_name)
+    if filters.institution_id is not None:
+        found.append(standing.c.institution_id == filters.institution_id)
     if filters.state is not None:
         found.append(state_case(now) == filters.state.value)
     if filters.share is not None and filters.course_id is None:
         found.append(share_case(standing.c) == filters.share.value)
     if filters.concern is not None:
-        found.append(_concern(filters.concern, now))
+        found.append(concerns(filters.concern, now))
     return found
-
-
-def state_case(now: int) -> ColumnElement[str]:
-    """The state of a row of `standing` at `now` (UTC ms), as the value of a `State`."""
-    row = standing.c
-    return case(
-        (row.disabled, State.DISABLED.value),
-        (row.courses == 0, State.NO_COURSE.value),
-        (row.complete, State.COMPLETE.value),
-        (row.deadline < now, State.LATE.value),
-        (row.offline_missing, State.OFFLINE_MISSING.value),
-        (and_(row.studied_at.is_(None), row.earned == 0), State.NOT_STARTED.value),
-        (row.earned * (row.deadline - row.begins) < row.required * (now - row.begins), State.BEHIND.value),
-        else_=State.ON_TIME.value,
-    )
-
-
-def share_case(columns: Any) -> ColumnElement[str]:
-    """The share of a row of `standing` or `course_standing`, as the value of a `Share`; `columns` is its `.c`."""
-    earned, required = columns.earned * 100, columns.required
-    return case(
-        (columns.earned <= 0, Share.NONE.value),
-        (earned < 25 * required, Share.FIRST.value),
-        (earned < 50 * required, Share.SECOND.value),
-        (earned < 75 * required, Share.THIRD.value),
-        (earned < 100 * required, Share.FOURTH.value),
-        else_=Share.ALL.value,
-    )
-
-
-def is_near(now: int) -> ColumnElement[bool]:
-    """A deadline that comes soon, with hours missing."""
-    row = standing.c
-    return and_(
-        ~row.disabled,
-        ~row.complete,
-        row.deadline >= now,
-        row.deadline < now + NEAR_DAYS * DAY_MS,
-        # Who is on time will manage; the others need a call.
-        state_case(now) != State.ON_TIME.value,
-    )
 
 
 def order_of(filters: Filters) -> list[ColumnElement[Any]]:
@@ -251,23 +176,6 @@ def _search(services: Services, filters: Filters) -> list[ColumnElement[bool]]:
         found = select(learner.c.id).join(person, person.c.id == learner.c.person_id).where(who)
         return [standing.c.learner_id.in_(found)]
     return [standing.c.name.icontains(filters.search, autoescape=True)]
-
-
-def _concern(concern: Concern, now: int) -> ColumnElement[bool]:
-    of = standing.c.learner_id
-    match concern:
-        case Concern.NEAR:
-            return is_near(now)
-        case Concern.MISSED:
-            return of.in_(
-                select(challenge.c.learner_id).where(
-                    challenge.c.outcome == "missed", challenge.c.issued_at >= now - RECENT_DAYS * DAY_MS
-                )
-            )
-        case Concern.APPEAL:
-            return of.in_(select(appeal.c.learner_id).where(appeal.c.state == "open"))
-        case Concern.WATCHING:
-            return of.in_(select(playback.c.learner_id).where(playback.c.ended_reason.is_(None)))
 
 
 def _enrolled(filters: Filters) -> list[ColumnElement[bool]]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from player_server.learning.concerns import State, state_case
 from player_server.learning.enrolments import LearnerCourse, courses_of
-from player_server.learning.roster import Filters, State, order_of, standing_where, state_case
+from player_server.learning.roster import Filters, order_of, standing_where
 from player_server.learning.services import Services
 from player_server.learning.staff_scope import StaffScope
 from player_server.policy.id_number import mask_id_number

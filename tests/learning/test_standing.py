@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
+from player_server.learning.concerns import State, state_case
 from player_server.learning.enrolments import courses_of
-from player_server.learning.roster import Filters, State, roster_where, state_case
+from player_server.learning.roster import Filters, roster_where
 from player_server.learning.services import Services
 from player_server.learning.staff_scope import StaffScope
 from player_server.learning.standing import BATCH, follow_changes

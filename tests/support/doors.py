@@ -12,8 +12,10 @@ from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestServer
 
 from player_server.auth.login_sessions import Client, open_login
+from player_server.learning.dashboard import Dashboards
 from player_server.learning.services import Services
 from player_server.pages.render import error_page
+from player_server.pages.staff.dashboard import DASHBOARDS
 from player_server.web import cookies
 from player_server.web.csrf import FIELD
 from player_server.web.keys import SERVICES
@@ -26,6 +28,7 @@ async def open_doors(services: Services, routes: Iterable[web.AbstractRouteDef])
     """A server on a free port with these routes, the product's middleware and headers."""
     app = web.Application()
     app[SERVICES] = services
+    app[DASHBOARDS] = Dashboards(services)
     install(app, error_page)
     app.add_routes(routes)
     server = TestServer(app)

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from player_server.auth.forgotten import OpenedElsewhere, issue_initial_secret
-from player_server.learning.roster import NO_CLASS, Concern, Filters, Share, Sort, State, filters_from
+from player_server.learning.concerns import Concern, Share, State
+from player_server.learning.roster import NO_CLASS, Filters, Sort, filters_from
 from player_server.learning.staff import classes_of, courses_for_filters, find_own_learner, learners_page
 from player_server.pages.language import Translate
 from player_server.pages.render import N_, render, translator
@@ -50,6 +51,9 @@ CONCERNS = {
     Concern.MISSED: N_("近 7 天漏过播放验证"),
     Concern.APPEAL: N_("有待答复的申诉"),
     Concern.WATCHING: N_("正在学习"),
+    Concern.REVIEW: N_("近 7 天有需要查看的异常记录"),
+    Concern.EXAM_PASSED: N_("考试已通过"),
+    Concern.EXAM_FAILED: N_("已考试，尚未通过"),
 }
 SHARES = {
     Share.NONE: "0%",

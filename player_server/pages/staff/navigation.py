@@ -18,6 +18,7 @@ class Entry:
 
 
 ENTRIES = (
+    Entry(N_("概览"), "/staff", Permission.READ),
     Entry(N_("学员名单"), "/staff/learners", Permission.READ),
     Entry(N_("申诉"), "/staff/appeals", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
@@ -50,4 +51,5 @@ def navigation(role: Role, path: str, _: Translate) -> list[Link]:
 
 
 def _is_below(path: str, entry: str) -> bool:
-    return path == entry or path.startswith(entry + "/")
+    # Every page is below the first one, which is only itself.
+    return path == entry or (entry != "/staff" and path.startswith(entry + "/"))
