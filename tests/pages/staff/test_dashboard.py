@@ -128,7 +128,7 @@ async def test_who_watches_now_needs_a_live_row_and_its_lock(
     for pupil in (*place.pupils[:2], place.foreign):
         await school.add_playback(services, pupil, place.lessons.video_ids[0], 1_000)
     for pupil in (place.pupils[0], place.foreign):
-        await services.redis.hset(lock_key(pupil.person_id), "session", "s")  # type: ignore[misc]
+        await services.redis.hset(lock_key(pupil.person_id), "session", "s")
     async with (
         browser_of(services, server, staff_id=staff_id) as browser,
         browser.get("/staff/watching.json") as reply,
