@@ -121,6 +121,11 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoints_folder: str | None = None
 
 
+class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    allow_private: bool = False
+    keep_days: Annotated[float, msgspec.Meta(ge=7)] = 90
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -135,6 +140,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificates: CertificateSettings = CertificateSettings()
     exam: ExamSettings = ExamSettings()
     ledger: LedgerSettings = LedgerSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def folder(self) -> Path:

@@ -53,6 +53,11 @@ class metrics:
         "xueshi_ledger_forked_total",
         "Checkpoints that were not signed because the log does not go on from the last one: look at once",
     )
+    deliveries = Counter(
+        "xueshi_webhook_deliveries_total",
+        "Attempts to tell other services, by outcome: delivered, failed, given_up",
+        ["outcome"],
+    )
     media_refusals = Counter("xueshi_media_refusals_total", "Refused parts of videos, beyond the look-ahead")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from player_server.learning.challenges import expire_due
+from player_server.learning.deliveries import forget, place
 from player_server.learning.findings import note_long_days
 from player_server.learning.ledger_log import log_entries, log_stragglers, sign_checkpoint
 from player_server.learning.rights import end_without_right
@@ -19,6 +20,7 @@ from player_server.learning.standing import follow_changes
 from player_server.learning.watch import retire_silent
 from player_server.observe import log
 from player_server.storage.files import delete_expired_files
+from workers.deliver import deliver_for_ever
 
 
 async def delete_expired(services: Services) -> int:
@@ -48,6 +50,9 @@ JOBS = (
     Job("settle_left_behind", 5.0, sweep),
     # Roll-ups of the staff's pages: a credit should be in their figures by the next look.
     Job("follow_changes", 1.0, follow_changes),
+    # Events get their place in the order in which everybody sees them.
+    Job("place_events", 0.5, place),
+    Job("forget_events", 600.0, forget),
     # Hours get their place in the ledger's log seconds after their commit; all are looked at now and then.
     Job("log_entries", 2.0, log_entries),
     Job("log_stragglers", 600.0, log_stragglers),
@@ -65,6 +70,7 @@ async def run_jobs(services: Services) -> None:
     async with asyncio.TaskGroup() as group:
         for job in JOBS:
             group.create_task(_repeat(job, services))
+        group.create_task(deliver_for_ever(services))
 
 
 async def _repeat(job: Job, services: Services) -> None:

@@ -7,17 +7,22 @@ It carries ids and hours, never a name or an ID number.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.programme_hours import programme_hours
 from player_server.learning.programmes import Programmes
+from player_server.learning.services import Services
 from player_server.policy.hours import as_decimal
 from player_server.storage import outbox
 from player_server.storage.ledger import course_hours
 from player_server.storage.tables import ledger_entry, video
+from player_server.storage.webhooks import feed, oldest_position
 
 CREDITED = "hours.credited"
 COMPLETED = "hours.completed"
@@ -57,6 +62,45 @@ async def emit(
         source=source,
         now_ms=now_ms,
     )
+
+
+def message_id(event_id: int) -> str:
+    """What a receiver tells events apart by; the same in every attempt, and in the feed."""
+    return f"evt_{event_id}"
+
+
+def envelope(event_id: int, topic: str, at: int, payload: str) -> bytes:
+    """An event as it is sent and as the feed shows it: JSON with `id`, `type`, `timestamp` and `data`."""
+    document = {
+        "id": message_id(event_id),
+        "type": topic,
+        "timestamp": datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds"),
+        "data": msgspec.Raw(payload.encode()),
+    }
+    return msgspec.json.encode(document)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Events behind a position, in the order in which everybody sees them. `body` is a webhook's, byte for byte.
+
+    `forgotten`: some behind that position were deleted since (`webhooks.keep_days`), so the reader has missed them.
+    """
+
+    events: tuple[tuple[int, bytes], ...]  # (position, body)
+    forgotten: bool
+
+
+async def events_after(services: Services, institution_id: int | None, *, after: int, limit: int) -> Feed:
+    """At most `limit` events behind position `after` (0: from the beginning), of one institution or (None) of all.
+
+    An event is in the feed about a second after its commit, and never before one that has a lower position.
+    """
+    async with services.db.read() as conn:
+        found = await feed(conn, institution_id, TOPICS, after=after, limit=limit)
+        oldest = await oldest_position(conn)
+    events = tuple((each.position, envelope(each.id, each.topic, each.created_at, each.payload)) for each in found)
+    return Feed(events, forgotten=oldest is not None and after + 1 < oldest)
 
 
 async def tell_of_entries(

@@ -18,9 +18,8 @@ webhook_endpoint = Table(
     reference("institution_id", "institution.id", null=True),  # null: the events of all institutions
     Column("name", Text, nullable=False),
     Column("url", Text, nullable=False),
-    Column("secret_cipher", Text),  # the signing secret, encrypted; null for xapi
+    Column("secret_seed", Text),  # what the signing secret is derived from, with the root key; null for xapi
     Column("topics", Text, nullable=False),  # separated by one space
-    Column("after_position", BigInteger, nullable=False),  # it gets what the outbox holds behind this
     Column("created_by", Text, nullable=False),
     Column("created_at", Ms, nullable=False),
     Column("disabled_at", Ms),
@@ -51,6 +50,13 @@ webhook_delivery = Table(
         "endpoint_id",
         "learner_id",
         "position",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_webhook_delivery_due",
+        "endpoint_id",
+        "next_at",
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),

@@ -71,9 +71,8 @@ def _webhooks() -> None:
         sa.Column("institution_id", _id(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("secret_cipher", sa.Text(), nullable=True),
+        sa.Column("secret_seed", sa.Text(), nullable=True),
         sa.Column("topics", sa.Text(), nullable=False),
-        sa.Column("after_position", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
@@ -112,6 +111,13 @@ def _webhooks() -> None:
         "ix_webhook_delivery_waiting",
         "webhook_delivery",
         ["endpoint_id", "learner_id", "position"],
+        sqlite_where=waiting,
+        postgresql_where=waiting,
+    )
+    op.create_index(
+        "ix_webhook_delivery_due",
+        "webhook_delivery",
+        ["endpoint_id", "next_at"],
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
