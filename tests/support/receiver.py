@@ -1,4 +1,4 @@
-"""A service that receives webhooks on loopback, verifies each with the standard's own package, and answers as told."""
+"""A service that receives webhooks on loopback, verifies each as the standard says, and answers as told."""
 
 from __future__ import annotations
 
