@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from player_server.api import eligibility, ledger, oauth, watch_tickets
+from player_server.api import eligibility, events, exam_results, learner_hours, ledger, oauth, watch_tickets
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
@@ -117,6 +117,9 @@ ROUTES = (
     web.get("/.well-known/oauth-authorization-server", oauth.metadata),
     eligibility.ELIGIBILITY.route(),
     eligibility.BATCH.route(),
+    learner_hours.HOURS.route(),
+    exam_results.EXAM_RESULTS.route(),
+    events.EVENTS.route(),
     # The ledger's log, for everybody
     web.get("/ledger/checkpoint", ledger.checkpoint),
     web.get("/ledger/key", ledger.public_key),

@@ -30,6 +30,8 @@ from telemetry.rules import WATCHED_TOLERANCE_MS, WATCHED_TOLERANCE_SHARE
 #: Newest ids of each kind that one entry names. An honest round has a handful; the bound keeps somebody who
 #: reconnects all day from writing megabytes into a row that is kept for ever.
 EVIDENCE_IDS = 200
+#: `ledger_entry.source` of hours that a passed exam brings; `source_row` is the result's id and the rule's name.
+FROM_EXAM = "exam"
 
 
 class Pair(NamedTuple):
@@ -241,3 +243,56 @@ def _watched_from() -> ColumnElement[int]:
     """`telemetry.rules.watched_from_ms` in SQL, so that no batch is filled with pairs that are not watched yet."""
     share = media.c.duration_ms // round(1 / WATCHED_TOLERANCE_SHARE)
     return media.c.duration_ms - case((share < WATCHED_TOLERANCE_MS, share), else_=WATCHED_TOLERANCE_MS)
+
+
+async def add_test_hours(
+    conn: AsyncConnection,
+    *,
+    result_id: int,
+    rule: str,
+    learner_id: int,
+    institution_id: int,
+    course_id: int | None,
+    subject: str,
+    hours: int,
+    evidence: dict[str, object],
+    rule_version: str,
+    now_ms: int,
+) -> int | None:
+    """Hours (hundredths) that a passed exam brings by one rule; the entry's id, None if this result brought them.
+
+    `course_id` only says of which specialty they are; None: they count for every one.
+    """
+    entry_id: int | None = await conn.scalar(
+        insert(conn, ledger_entry)
+        .values(
+            learner_id=learner_id,
+            institution_id=institution_id,
+            course_id=course_id,
+            kind="test",
+            subject=subject,
+            hours=hours,
+            round=1,
+            entry_type="credit",
+            rule_version=rule_version,
+            occurred_at=now_ms,
+            evidence=msgspec.json.encode(evidence, order="sorted").decode(),
+            source=FROM_EXAM,
+            source_row=f"{result_id}:{rule}",
+        )
+        .on_conflict_do_nothing()
+        .returning(ledger_entry.c.id)
+    )
+    return entry_id
+
+
+async def entries_of_result(conn: AsyncConnection, result_id: int, learner_id: int) -> list[int]:
+    """The entries that this result brought, in order."""
+    row = ledger_entry.c
+    # The learner's entries are few and found by index; the source is then compared among them.
+    query = select(row.id, row.source, row.source_row).where(row.learner_id == learner_id, row.kind == "test")
+    return [
+        each.id
+        for each in await conn.execute(query.order_by(row.id))
+        if each.source == FROM_EXAM and each.source_row.partition(":")[0] == str(result_id)
+    ]
