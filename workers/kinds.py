@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from player_server.learning.answer_keys import REGRADE, regrade
 from player_server.learning.export_rows import SOURCES
 from player_server.learning.exports import KIND, run_export
 from player_server.learning.jobs import JobRun
@@ -19,4 +20,5 @@ Kind = Callable[[Services, JobRun], Awaitable[dict[str, object]]]
 KINDS: dict[str, Kind] = {
     **{KIND + each: run_export for each in SOURCES},
     KIND + REGISTRY: run_registry,
+    REGRADE: regrade,
 }

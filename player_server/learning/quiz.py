@@ -19,14 +19,15 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.learning.answer_keys import Key, catch_up, key_for, read_content
 from player_server.learning.enrolments import Refusal, WatchRight, may_watch
 from player_server.learning.services import Services
 from player_server.learning.settle import settle
 from player_server.observe import metrics
 from player_server.policy.quiz import CoolDown, ShownQuestion, Shuffle, shuffle, told
-from player_server.policy.quiz_content import QuizContent, decode, grade
+from player_server.policy.quiz_content import QuizContent, grade
 from player_server.storage import attempts
-from player_server.storage.tables import playback, quiz_version
+from player_server.storage.tables import playback
 from telemetry.rules import watched_from_ms
 
 #: A sheet that was shown longer ago is not taken any more: twice the length of a log-in, so that nobody meets this
@@ -124,7 +125,7 @@ async def open_sheet(services: Services, learner_id: int, video_id: int) -> Shee
         # The last beat may still be on its way when "finish" is pressed. Hours need the whole video in any case.
         if not progress.watched and missing_ms > services.settings.watch.rules().gap_grace_ms:
             return Refused(Why.NOT_WATCHED, video, seconds=-(-missing_ms // 1000))
-        content = await _read_content(conn, progress.quiz_sha)
+        content = await read_content(conn, progress.quiz_sha)
     claims = Claims(secrets.token_urlsafe(16), learner_id, video_id, progress.round, progress.quiz_sha, now_ms)
     return _sheet(services, video, claims, content)
 
@@ -147,17 +148,17 @@ async def hand_in(
             return Refused(Why.NOT_ALLOWED, refusal=video)
         if claims is None:
             return Refused(Why.STALE_SHEET, video)
-        content = await _read_content(conn, claims.quiz_sha)
+        key = await key_for(conn, claims.quiz_sha, video.progress.quiz_sha)
         row = await attempts.find_attempt(conn, claims.id)
         new = row is None
         if new:
-            refused = await _take_in(services, conn, video, claims, content, answers)
+            refused = await _take_in(services, conn, video, claims, key, answers)
             if refused is not None:
                 return refused
             row = await attempts.find_attempt(conn, claims.id)
     if new:
         metrics.attempts.labels("yes" if row.passed else "no").inc()
-    return await _result(services, video, row, content)
+    return await _result(services, video, row)
 
 
 async def _take_in(
@@ -165,14 +166,14 @@ async def _take_in(
     conn: AsyncConnection,
     video: WatchRight,
     claims: Claims,
-    content: QuizContent,
+    key: Key,
     answers: Mapping[int, Set[int]],
 ) -> Refused | None:
     """Store a first submission, or say why not. The learner's turn must have been taken."""
     now_ms = (await services.clock.read(conn)).ms
     if claims.round != video.progress.round or now_ms - claims.issued_ms > SHEET_LASTS_MS:
         return Refused(Why.STALE_SHEET, video)
-    sheet = _sheet(services, video, claims, content)
+    sheet = _sheet(services, video, claims, key.shown)
     refused = await _not_now(services, conn, video, now_ms, sheet)
     if refused is not None:
         return refused
@@ -182,8 +183,8 @@ async def _take_in(
     )
     if unanswered:
         return Refused(Why.UNANSWERED, video, numbers=unanswered, sheet=sheet)
-    answered = _shuffle(services, content, claims.id).to_author(chosen)
-    marks = grade(content, answered)
+    answered = _shuffle(services, key.shown, claims.id).to_author(chosen)
+    graded_sha, marks = key.judge(answered)
     await attempts.add_attempt(
         conn,
         answered,
@@ -192,6 +193,7 @@ async def _take_in(
         video_id=claims.video_id,
         round=claims.round,
         quiz_sha=claims.quiz_sha,
+        graded_sha=graded_sha,
         right_count=sum(marks),
         question_count=len(marks),
         passed=all(marks),
@@ -213,8 +215,11 @@ async def _not_now(
     return Refused(Why.COOLING_DOWN, video, seconds=seconds, sheet=sheet) if seconds else None
 
 
-async def _result(services: Services, video: WatchRight, row: Any, content: QuizContent) -> Graded:
+async def _result(services: Services, video: WatchRight, row: Any) -> Graded:
     """What may be told about a stored submission. A passed one is settled first, also when it was sent again."""
+    row = await catch_up(services, row)
+    async with services.db.read() as conn:
+        content = await read_content(conn, row.graded_sha or row.quiz_sha)
     if row.passed:
         await settle(services, row.learner_id, row.video_id, row.round)
     marks = grade(content, attempts.answers_of(row))
@@ -248,14 +253,6 @@ async def _waiting_for(conn: AsyncConnection, video: WatchRight) -> WaitingFor:
         return WaitingFor.VIDEO
     held = await conn.scalar(select(playback.c.held_challenge_id).where(playback.c.person_id == video.person_id))
     return WaitingFor.SETTLING if held is None else WaitingFor.CHALLENGE
-
-
-async def _read_content(conn: AsyncConnection, sha: str) -> QuizContent:
-    text = await conn.scalar(select(quiz_version.c.content).where(quiz_version.c.sha == sha))
-    if text is None:
-        # Attempts and videos refer to versions by foreign key, so none can be deleted.
-        raise LookupError(f"quiz version {sha} is missing")
-    return decode(text)
 
 
 def _sheet(services: Services, video: WatchRight, claims: Claims, content: QuizContent) -> Sheet:

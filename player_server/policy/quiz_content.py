@@ -54,6 +54,32 @@ def version_of(content: QuizContent) -> str:
     return hashlib.sha256(encode(content)).hexdigest()
 
 
+def same_questions(one: QuizContent, other: QuizContent) -> bool:
+    """Whether both ask the same, in the same order with the same options; the right ones may differ."""
+    return len(one.questions) == len(other.questions) and all(
+        (a.kind, a.text, a.options) == (b.kind, b.text, b.options)
+        for a, b in zip(one.questions, other.questions, strict=True)
+    )
+
+
+def with_key(content: QuizContent, rights: Sequence[Sequence[int]]) -> QuizContent:
+    """The same questions with other right options, one sequence of indexes (from 0) for each question.
+
+    Raises ValueError where a question gets none, one that it does not have, or several though it is no multiple.
+    """
+    if len(rights) != len(content.questions):
+        raise ValueError(f"{len(rights)} keys to {len(content.questions)} questions")
+    questions = []
+    for question, chosen in zip(content.questions, rights, strict=True):
+        right = tuple(sorted(set(chosen)))
+        if not right or right[0] < 0 or right[-1] >= len(question.options):
+            raise ValueError(f"no such options: {right}")
+        if question.kind != "multiple" and len(right) > 1:
+            raise ValueError("several right options of a single choice")
+        questions.append(msgspec.structs.replace(question, right=right))
+    return QuizContent(tuple(questions))
+
+
 def grade(content: QuizContent, chosen: Sequence[Set[int]]) -> list[bool]:
     """For each question, whether exactly its right options were chosen: no partial points.
 

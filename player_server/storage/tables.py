@@ -328,6 +328,7 @@ attempt = Table(
     Column("passed", Boolean, nullable=False),
     Column("submitted_at", Ms, nullable=False),
     Index("ix_attempt_learner", "learner_id", "video_id", "round"),
+    Index("ix_attempt_video", "video_id"),
 )
 
 ledger_entry = Table(

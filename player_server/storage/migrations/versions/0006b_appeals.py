@@ -100,3 +100,4 @@ def upgrade() -> None:
     op.create_index("ix_move_to", "move", ["to_institution_id", "state"])
     op.create_index("ix_move_learner", "move", ["learner_id"])
     op.add_column("attempt", sa.Column("graded_sha", sa.Text()))
+    op.create_index("ix_attempt_video", "attempt", ["video_id"])
