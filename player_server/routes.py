@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from player_server.api import eligibility, events, exam_results, learner_hours, ledger, oauth, watch_tickets
+from player_server.api import (
+    eligibility,
+    events,
+    exam_results,
+    launches,
+    learner_hours,
+    ledger,
+    oauth,
+    watch_tickets,
+)
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
@@ -12,6 +21,7 @@ from player_server.pages import (
     certificates,
     challenge,
     course,
+    exam,
     forgot,
     home,
     hours,
@@ -45,6 +55,7 @@ ROUTES = (
     web.get("/quiz/{video}", quiz.quiz_page),
     web.post("/quiz/{video}", quiz.quiz_submit),
     web.get("/hours", hours.hours),
+    web.post("/exam/{enrolment}/launch", exam.exam_launch),
     web.get("/records", records.records),
     web.get("/records/appeal", appeals.ask),
     web.post("/records/appeal", appeals.send),
@@ -120,6 +131,7 @@ ROUTES = (
     learner_hours.HOURS.route(),
     exam_results.EXAM_RESULTS.route(),
     events.EVENTS.route(),
+    launches.REDEEM.route(),
     # The ledger's log, for everybody
     web.get("/ledger/checkpoint", ledger.checkpoint),
     web.get("/ledger/key", ledger.public_key),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from player_server.learning.enrolments import my_course
+from player_server.pages.exam import exam_context, let_forms_leave
 from player_server.pages.render import render
 from player_server.pages.times import deadline_of, length_text
 from player_server.policy.hours import as_words
@@ -21,7 +22,7 @@ async def course(request: web.Request) -> web.StreamResponse:
     found = None if course_id is None else await my_course(request.app[SERVICES], viewer.learner_id, course_id)
     if found is None:
         raise web.HTTPNotFound
-    return render(
+    page = render(
         request,
         "course.html",
         viewer=viewer,
@@ -30,4 +31,6 @@ async def course(request: web.Request) -> web.StreamResponse:
         deadline=deadline_of(found.deadline, wall_ms()),
         words=as_words,
         length=length_text,
+        **await exam_context(request, viewer, found.course_id),
     )
+    return let_forms_leave(request, page)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from player_server.learning.certificates import my_programmes
 from player_server.learning.enrolments import my_courses
+from player_server.pages.exam import exam_context, let_forms_leave
 from player_server.pages.render import render, translator
 from player_server.pages.times import deadline_of
 from player_server.policy.certificates import show_number
@@ -25,7 +26,7 @@ async def home(request: web.Request) -> web.StreamResponse:
     _ = translator(request)
     courses = await my_courses(request.app[SERVICES], viewer.learner_id)
     now = wall_ms()
-    return render(
+    page = render(
         request,
         "home.html",
         viewer=viewer,
@@ -36,4 +37,6 @@ async def home(request: web.Request) -> web.StreamResponse:
         words=as_words,
         certificates=await my_programmes(request.app[SERVICES], viewer.learner_id),
         show_number=show_number,
+        **await exam_context(request, viewer),
     )
+    return let_forms_leave(request, page)

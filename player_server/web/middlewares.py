@@ -121,8 +121,9 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
         headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
 
 
-def content_security_policy(socket: str | None) -> str:
-    """The policy of every answer. `socket` is named because not every browser counts wss: as 'self'."""
+def content_security_policy(socket: str | None, forms: str | None = None) -> str:
+    """The policy of every answer. `socket` is named because not every browser counts wss: as 'self'; `forms`:
+    another origin where a form of this page may end."""
     return "; ".join(
         (
             "default-src 'self'",
@@ -131,7 +132,7 @@ def content_security_policy(socket: str | None) -> str:
             f"connect-src 'self' {socket}" if socket else "connect-src 'self'",
             "frame-ancestors 'none'",
             "base-uri 'none'",
-            "form-action 'self'",
+            f"form-action 'self' {forms}" if forms else "form-action 'self'",
             "object-src 'none'",
         )
     )
