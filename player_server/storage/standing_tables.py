@@ -66,4 +66,5 @@ standing_change = Table(
     Column("learner_id", Id, nullable=False),
     Column("hours", BigInteger),  # of a ledger entry, else null
     Column("at", Ms),
+    Index("ix_standing_change_learner", "learner_id"),
 )

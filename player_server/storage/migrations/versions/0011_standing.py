@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_standing_change")),
     )
+    op.create_index("ix_standing_change_learner", "standing_change", ["learner_id"])
     missed = sa.text("outcome = 'missed'")
     op.create_index("ix_challenge_missed", "challenge", ["issued_at"], sqlite_where=missed, postgresql_where=missed)
     op.create_index("ix_finding_last", "finding", ["last_at"])
