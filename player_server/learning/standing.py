@@ -1,7 +1,7 @@
 """Working off what the triggers noted: where learners stand now, and the hours of each day.
 
-A job of the worker. It may run twice and at several places at once: the learners' rows are locked before anything is
-read, so that what is written is never older than what somebody else wrote before.
+A job of the worker. It may run twice and at several places at once: the learners' rows are locked before anything
+is read, so that what is written is never older than what somebody else wrote before.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from player_server.storage.standing_tables import course_standing, daily_hours, 
 from player_server.storage.tables import enrolment, enrolment_course, learner
 from player_server.storage.upsert import insert
 
-#: Learners in one transaction. With forty videos each they are worked out in some twenty milliseconds on SQLite, where
-#: everybody who writes waits for it.
+#: Learners in one transaction. With forty videos each they are worked out in some twenty milliseconds on SQLite,
+#: where everybody who writes waits for it.
 LEARNERS = {"sqlite": 40, "postgresql": 400}
 #: Noted changes that are looked through for learners: an import or a seeding leaves dozens for each.
 LOOKED_AT = 5_000
