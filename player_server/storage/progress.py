@@ -68,7 +68,7 @@ async def course_progress(conn: AsyncConnection, learner_id: int, course_id: int
 
 async def learners_progress(conn: AsyncConnection, learner_ids: Collection[int]) -> list[VideoProgress]:
     """The same for every course of these learners' enrolments, ordered by learner, course and video."""
-    return await _read(conn, _current(learner.c.id.in_(learner_ids), _enrolled()))
+    return await _read(conn, _current(learner.c.id.in_(learner_ids), _enrolled(learner_ids)))
 
 
 async def video_progress(conn: AsyncConnection, learner_id: int, video_id: int) -> VideoProgress | None:
@@ -77,9 +77,11 @@ async def video_progress(conn: AsyncConnection, learner_id: int, video_id: int) 
     return rows[0] if rows else None
 
 
-def _enrolled() -> ColumnElement[bool]:
+def _enrolled(learner_ids: Collection[int]) -> ColumnElement[bool]:
     return exists().where(
         enrolment.c.learner_id == learner.c.id,
+        # Said twice, or PostgreSQL may go through the enrolments of everybody.
+        enrolment.c.learner_id.in_(learner_ids),
         enrolment.c.withdrawn_at.is_(None),
         enrolment_course.c.enrolment_id == enrolment.c.id,
         enrolment_course.c.course_id == course.c.id,
@@ -89,7 +91,7 @@ def _enrolled() -> ColumnElement[bool]:
 def course_totals(learner_ids: Collection[int]) -> Select[tuple[object, ...]]:
     """A query with the sums of the same for each learner and course: `learner_id`, `course_id`, `required` and
     `earned` (hundredths), `missing` (videos without their hours) and `studied_at` (stored, not live; UTC ms)."""
-    each = _current(learner.c.id.in_(learner_ids), _enrolled()).order_by(None).subquery()
+    each = _current(learner.c.id.in_(learner_ids), _enrolled(learner_ids)).order_by(None).subquery()
     return select(
         each.c.learner_id,
         each.c.course_id,
