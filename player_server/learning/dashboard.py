@@ -31,7 +31,7 @@ from player_server.learning.staff_scope import StaffScope
 from player_server.policy.findings import DAY_MS, Rating, china_day, rate
 from player_server.storage.job_tables import job
 from player_server.storage.person_tables import appeal
-from player_server.storage.standing_tables import course_standing, daily_hours, standing
+from player_server.storage.standing_tables import course_standing, daily_hours, standing, standing_change
 from player_server.storage.tables import course, institution
 from telemetry.findings import FindingKind
 
@@ -41,6 +41,8 @@ DAYS = 30
 FRESH_S = 5.0
 #: Scopes whose figures are kept; the oldest go first.
 MOST_KEPT = 200
+#: So many changes that nobody has worked off yet take longer than people wait without a word.
+MANY = 1_000
 
 Scope = tuple[int | None, frozenset[str] | None]
 
@@ -76,6 +78,7 @@ class Figures:
     UTC ms of the store's clock, `hours` are (China day, hundredths of hours)."""
 
     as_of: int
+    following: bool  # so much was changed at once that the figures are still behind
     total: int
     states: Counter[State]
     near: int
@@ -122,6 +125,7 @@ async def read_figures(services: Services, scope: StaffScope) -> Figures:
         findings, found = await _findings(conn, scope, now)
         return Figures(
             as_of=now,
+            following=await _following(conn),
             total=sum(each.total for each in groups),
             states=states,
             near=near,
@@ -137,6 +141,11 @@ async def read_figures(services: Services, scope: StaffScope) -> Figures:
             findings=findings,
             found=found,
         )
+
+
+async def _following(conn: AsyncConnection) -> bool:
+    some = select(standing_change.c.id).limit(MANY).subquery()
+    return await conn.scalar(select(func.count()).select_from(some)) == MANY
 
 
 async def _groups(

@@ -19,6 +19,8 @@ STEPS = ("#e3e9ee", "#bcd3e6", "#8db6d8", "#5a93c3", "#2f6ea5", "#123f66")
 _FONT = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", sans-serif'
 _INK = "#5f6f7b"
 _BAR_HEIGHT = 26
+_FONT_SIZE = 12
+LONGEST_LABEL = 16
 
 
 def _style(colors: tuple[str, ...]) -> Style:
@@ -33,9 +35,9 @@ def _style(colors: tuple[str, ...]) -> Style:
         opacity_hover="1",
         transition="0",
         font_family=_FONT,
-        label_font_size=12,
-        major_label_font_size=12,
-        legend_font_size=12,
+        label_font_size=_FONT_SIZE,
+        major_label_font_size=_FONT_SIZE,
+        legend_font_size=_FONT_SIZE,
         value_font_size=11,
         guide_stroke_color="#8a97a1",
         guide_stroke_dasharray="1,4",
@@ -84,12 +86,14 @@ def stacked(labels: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], 
         width=WIDTH,
         height=90 + _BAR_HEIGHT * max(1, len(labels)),
         margin=8,
+        # pygal takes a Chinese character to be as narrow as a Latin one.
+        margin_left=8 + max((_too_narrow(each[:LONGEST_LABEL]) for each in labels), default=0),
         spacing=6,
         legend_at_bottom=True,
         legend_at_bottom_columns=len(series),
         legend_box_size=12,
         range=(0, 100),
-        truncate_label=16,
+        truncate_label=LONGEST_LABEL,
         truncate_legend=-1,
         show_y_guides=True,
         no_data_text=empty,
@@ -114,6 +118,11 @@ def _draw(chart: Any) -> str:
 
     chart.add_xml_filter(without_scripts)
     return str(chart.render())
+
+
+def _too_narrow(label: str) -> int:
+    """How many pixels too few pygal keeps for a label."""
+    return round(sum(0.45 * _FONT_SIZE for character in label if ord(character) > 0x2E7F))
 
 
 def _percent(values: Sequence[int], series: Sequence[tuple[str, Sequence[int]]]) -> list[float]:

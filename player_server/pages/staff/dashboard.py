@@ -144,7 +144,7 @@ def _actions(figures: Figures, viewer: StaffViewer, _: Translate) -> list[tuple[
     ]
     if viewer.may(Permission.ANSWER_APPEALS):
         why = _("学员在等待答复")
-        found.insert(2, (_("待答复的申诉"), why, figures.appeals, _list(concern=Concern.APPEAL), "bad"))
+        found.insert(2, (_("待答复的申诉"), why, figures.appeals, "/staff/appeals", "bad"))
     if viewer.may(Permission.IMPORT):
         why = _("近 %(days)s 天") % {"days": RECENT_DAYS}
         found.append((_("失败的导入"), why, figures.failed_imports, "/staff/imports", "bad"))
