@@ -21,6 +21,7 @@ from player_server.pages import (
     certificates,
     challenge,
     course,
+    electives,
     exam,
     forgot,
     home,
@@ -36,7 +37,9 @@ from player_server.pages import (
     static,
 )
 from player_server.pages.staff import appeals as staff_appeals
+from player_server.pages.staff import calls as staff_calls
 from player_server.pages.staff import certificates as staff_certificates
+from player_server.pages.staff import classes as staff_classes
 from player_server.pages.staff import dashboard as staff_dashboard
 from player_server.pages.staff import exports as staff_exports
 from player_server.pages.staff import institutions as staff_institutions
@@ -61,7 +64,9 @@ ROUTES = (
     web.post("/records/appeal", appeals.send),
     web.get("/media/{video}", media.video_file),
     web.get("/captions/{video}", media.captions_file),
-    # Certificates
+    # Electives and certificates
+    web.get("/electives", electives.electives),
+    web.post("/electives", electives.add),
     web.post("/certificates", certificates.take),
     web.get("/certificates/{number}", certificates.certificate),
     web.get("/certificates/{number}/pdf", certificates.certificate_pdf),
@@ -114,6 +119,9 @@ ROUTES = (
     web.get("/staff/certificates", staff_certificates.certificates),
     web.get("/staff/certificates/{number}", staff_certificates.certificate),
     web.get("/staff/certificates/{number}/pdf", staff_certificates.certificate_pdf),
+    web.get("/staff/calls", staff_calls.calls),
+    web.get("/staff/classes", staff_classes.class_list),
+    web.get("/staff/classes/{name}/report", staff_classes.report),
     web.get("/staff/exports", staff_exports.exports),
     web.post("/staff/exports", staff_exports.ask_export),
     web.post("/staff/exports/registry", staff_exports.ask_registry),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from player_server.learning.challenges import expire_due
+from player_server.learning.deadlines import remind_of_deadlines
 from player_server.learning.deliveries import forget, place
 from player_server.learning.findings import note_long_days
 from player_server.learning.ledger_log import log_entries, log_stragglers, sign_checkpoint
@@ -60,6 +61,8 @@ JOBS = (
     Job("sign_checkpoint", 2.0, sign_checkpoint),
     # Days with more hours than anybody studies: for people to look at, so there is no hurry.
     Job("note_long_days", 600.0, note_long_days),
+    # Deadlines come a day at a time; an hour later is soon enough.
+    Job("remind_of_deadlines", 3600.0, remind_of_deadlines),
     # Uploads and downloads that nobody may fetch any more.
     Job("delete_expired_files", 300.0, delete_expired),
 )

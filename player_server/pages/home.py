@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from player_server.learning.certificates import my_programmes
+from player_server.learning.deadlines import missing_hours, reminders
+from player_server.learning.electives import electives_of
 from player_server.learning.enrolments import my_courses
 from player_server.pages.exam import exam_context, let_forms_leave
 from player_server.pages.render import render, translator
@@ -24,7 +26,9 @@ async def home(request: web.Request) -> web.StreamResponse:
             raise web.HTTPSeeOther("/staff")
         viewer = await require_learner(request)
     _ = translator(request)
-    courses = await my_courses(request.app[SERVICES], viewer.learner_id)
+    services = request.app[SERVICES]
+    programmes = await my_programmes(services, viewer.learner_id)
+    courses = await my_courses(services, viewer.learner_id)
     now = wall_ms()
     page = render(
         request,
@@ -35,7 +39,9 @@ async def home(request: web.Request) -> web.StreamResponse:
         earned=as_words(sum(each.earned for each in courses)),
         required=as_words(sum(each.required for each in courses)),
         words=as_words,
-        certificates=await my_programmes(request.app[SERVICES], viewer.learner_id),
+        certificates=programmes,
+        reminders=[(each, as_words(missing_hours(each.evaluation))) for each in reminders(programmes)],
+        electives=len(await electives_of(services, viewer.learner_id)),
         show_number=show_number,
         **await exam_context(request, viewer),
     )

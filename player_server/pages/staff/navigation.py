@@ -21,6 +21,8 @@ ENTRIES = (
     Entry(N_("概览"), "/staff", Permission.READ),
     Entry(N_("学员名单"), "/staff/learners", Permission.READ),
     Entry(N_("申诉"), "/staff/appeals", Permission.READ),
+    Entry(N_("催学名单"), "/staff/calls", Permission.ACT),
+    Entry(N_("班级报表"), "/staff/classes", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
 )
