@@ -49,6 +49,7 @@ from player_server.pages.staff import learner_actions as staff_learner_actions
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import password as staff_password
+from player_server.pages.staff import webhooks as staff_webhooks
 
 ROUTES = (
     # The learner
@@ -130,6 +131,15 @@ ROUTES = (
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}.json", staff_jobs.job_json),
     web.post("/staff/jobs/{id:[A-Za-z0-9_-]+}/cancel", staff_jobs.job_cancel),
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}/file", staff_jobs.job_file),
+    # Who is told of the institution's events
+    web.get("/staff/webhooks", staff_webhooks.endpoints),
+    web.get("/staff/webhooks/new", staff_webhooks.new_endpoint),
+    web.post("/staff/webhooks", staff_webhooks.create_endpoint),
+    web.get("/staff/webhooks/{endpoint}", staff_webhooks.endpoint_page),
+    web.get("/staff/webhooks/{endpoint}/disable", staff_webhooks.ask_disable),
+    web.post("/staff/webhooks/{endpoint}/disable", staff_webhooks.disable),
+    web.post("/staff/webhooks/{endpoint}/enable", staff_webhooks.enable),
+    web.post("/staff/webhooks/{endpoint}/deliveries/{delivery}/send", staff_webhooks.send_again),
     # The exam service
     oauth.TOKEN.route(),
     web.get("/.well-known/jwks.json", oauth.jwks),

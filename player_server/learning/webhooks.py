@@ -23,7 +23,7 @@ from player_server.storage.webhook_tables import webhook_delivery, webhook_endpo
 from player_server.storage.webhooks import drop_waiting, send_again
 
 LONGEST_NAME = 60
-#: Endpoints of one institution: each event is written once for each of them.
+#: Endpoints in use of one institution: each event is written once for each of them.
 MOST_ENDPOINTS = 20
 PAGE_SIZE = 50
 
@@ -121,8 +121,9 @@ async def add_endpoint(
     seed = secrets.token_hex(16)
     async with services.db.write() as conn:
         now = (await services.clock.read(conn)).ms
-        mine = webhook_endpoint.c.institution_id == hand.institution_id
-        count = await conn.scalar(select(func.count()).select_from(webhook_endpoint).where(mine))
+        made = webhook_endpoint.c
+        mine = (made.institution_id == hand.institution_id, made.disabled_at.is_(None))
+        count = await conn.scalar(select(func.count()).select_from(webhook_endpoint).where(*mine))
         if (count or 0) >= MOST_ENDPOINTS:
             return Fault.TOO_MANY
         row = insert(webhook_endpoint).values(

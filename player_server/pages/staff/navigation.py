@@ -25,6 +25,7 @@ ENTRIES = (
     Entry(N_("班级报表"), "/staff/classes", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
+    Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
 )
 
 #: What staff call a role.
