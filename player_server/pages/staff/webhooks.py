@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -217,7 +218,7 @@ async def _endpoint(request: web.Request, hand: Hand) -> Endpoint:
     return found
 
 
-def _words(request: web.Request) -> dict[str, object]:
+def _words(request: web.Request) -> dict[str, Any]:
     _ = translator(request)
     return {
         "topic_names": {topic: _(TOPIC_NAMES[topic]) for topic in TOPICS},

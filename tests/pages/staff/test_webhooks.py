@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -33,7 +34,7 @@ ROUTES = (
     web.post("/staff/webhooks/{endpoint}/enable", webhooks.enable),
     web.post("/staff/webhooks/{endpoint}/deliveries/{delivery}/send", webhooks.send_again),
 )
-NEW = {"name": "考试服务", "url": "https://exam.example.org/hook", "topics": "hours.completed"}
+NEW: dict[str, Any] = {"name": "考试服务", "url": "https://exam.example.org/hook", "topics": "hours.completed"}
 
 
 @pytest_asyncio.fixture
@@ -66,7 +67,7 @@ async def get(browser: ClientSession, path: str, status: int = 200) -> str:
         return await reply.text()
 
 
-async def post(browser: ClientSession, path: str, csrf: str, status: int = 200, **fields: str) -> str:
+async def post(browser: ClientSession, path: str, csrf: str, status: int = 200, **fields: Any) -> str:
     async with browser.post(path, data={"csrf": csrf, **fields}) as reply:
         assert reply.status == status, (path, reply.status)
         return await reply.text()
