@@ -12,11 +12,13 @@ from player_server.api import (
     learner_hours,
     ledger,
     oauth,
+    openapi,
     watch_tickets,
 )
 from player_server.gateway import socket
 from player_server.ops import health, metrics
 from player_server.pages import (
+    api_docs,
     appeals,
     certificates,
     challenge,
@@ -50,6 +52,19 @@ from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import password as staff_password
 from player_server.pages.staff import webhooks as staff_webhooks
+from player_server.web.keys import SERVICES
+from player_server.web.openapi import API_DOCUMENT, document
+
+#: The REST interface, as its document lists it.
+OPERATIONS = (
+    oauth.TOKEN,
+    eligibility.ELIGIBILITY,
+    eligibility.BATCH,
+    learner_hours.HOURS,
+    exam_results.EXAM_RESULTS,
+    launches.REDEEM,
+    events.EVENTS,
+)
 
 ROUTES = (
     # The learner
@@ -141,15 +156,11 @@ ROUTES = (
     web.post("/staff/webhooks/{endpoint}/enable", staff_webhooks.enable),
     web.post("/staff/webhooks/{endpoint}/deliveries/{delivery}/send", staff_webhooks.send_again),
     # The exam service
-    oauth.TOKEN.route(),
+    *(each.route() for each in OPERATIONS),
+    web.get("/api/v1/openapi.json", openapi.openapi),
+    web.get("/api/v1/docs", api_docs.api_docs),
     web.get("/.well-known/jwks.json", oauth.jwks),
     web.get("/.well-known/oauth-authorization-server", oauth.metadata),
-    eligibility.ELIGIBILITY.route(),
-    eligibility.BATCH.route(),
-    learner_hours.HOURS.route(),
-    exam_results.EXAM_RESULTS.route(),
-    events.EVENTS.route(),
-    launches.REDEEM.route(),
     # The ledger's log, for everybody
     web.get("/ledger/checkpoint", ledger.checkpoint),
     web.get("/ledger/key", ledger.public_key),
@@ -167,3 +178,4 @@ ROUTES = (
 def add_routes(app: web.Application) -> None:
     """Put every route into the application."""
     app.add_routes(ROUTES)
+    app[API_DOCUMENT] = document(OPERATIONS, app[SERVICES].settings.public_url)

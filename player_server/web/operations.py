@@ -173,8 +173,24 @@ async def _body(request: web.Request, operation: Operation) -> Any:
             if len(fields) != len(form):
                 raise Problem(400, "bad_request", "A field stands twice.", error="invalid_request")
             return msgspec.convert(fields, operation.body or msgspec.Struct, strict=False)
-        return msgspec.json.decode(await request.read(), type=operation.body or msgspec.Struct)
+        return _decode(await request.read(), operation.body or msgspec.Struct)
     except (msgspec.DecodeError, ValueError) as error:
         if operation.body_type != FORM:
             raise Problem(400, "bad_request", f"body: {error}") from None
         raise Problem(400, "bad_request", f"body: {error}", error="invalid_request") from None
+
+
+def _decode(text: bytes, shape: type[msgspec.Struct]) -> Any:
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.ValidationError:
+        # To JSON Schema 4.0 is the integer 4; msgspec takes it for a number only.
+        return msgspec.convert(_whole(msgspec.json.decode(text)), shape)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
