@@ -6,12 +6,16 @@ apart without colour.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import pygal
 from pygal.style import Style
+
+# pygal leaves a finder of maps behind that Python 3.12 has no use for; whoever asks every finder trips over it.
+sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
 WIDTH = 760
 #: From nothing to everything: each step darker than the one before.
