@@ -126,6 +126,11 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[float, msgspec.Meta(ge=7)] = 90
 
 
+class ImportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    largest_mb: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
+    most_rows: Annotated[int, msgspec.Meta(ge=1, le=500_000)] = 100_000
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -137,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     findings: FindingSettings = FindingSettings()
     media: MediaSettings = MediaSettings()
     sign_in: SignInSettings = SignInSettings()
+    imports: ImportSettings = ImportSettings()
     certificates: CertificateSettings = CertificateSettings()
     exam: ExamSettings = ExamSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -44,6 +44,7 @@ from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import classes as staff_classes
 from player_server.pages.staff import dashboard as staff_dashboard
 from player_server.pages.staff import exports as staff_exports
+from player_server.pages.staff import imports as staff_imports
 from player_server.pages.staff import institutions as staff_institutions
 from player_server.pages.staff import jobs as staff_jobs
 from player_server.pages.staff import learner as staff_learner
@@ -141,6 +142,14 @@ ROUTES = (
     web.get("/staff/exports", staff_exports.exports),
     web.post("/staff/exports", staff_exports.ask_export),
     web.post("/staff/exports/registry", staff_exports.ask_registry),
+    # Imports
+    web.get("/staff/imports", staff_imports.imports_page),
+    web.post("/staff/imports", staff_imports.upload),
+    web.get("/staff/imports/template/{kind}", staff_imports.template_file),
+    web.get("/staff/imports/{import}", staff_imports.import_page),
+    web.post("/staff/imports/{import}/confirm", staff_imports.confirm),
+    web.post("/staff/imports/{import}/discard", staff_imports.discard),
+    web.post("/staff/imports/{import}/secrets", staff_imports.secrets),
     # Long work: how far it is, and what came out
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}", staff_jobs.job_page),
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}.json", staff_jobs.job_json),

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from player_server.learning.answer_keys import REGRADE, regrade
 from player_server.learning.export_rows import SOURCES
 from player_server.learning.exports import KIND, run_export
+from player_server.learning.imports import APPLY, CHECK, apply_import, check_import
 from player_server.learning.jobs import JobRun
 from player_server.learning.registry import REGISTRY, run_registry
 from player_server.learning.services import Services
@@ -21,4 +22,6 @@ KINDS: dict[str, Kind] = {
     **{KIND + each: run_export for each in SOURCES},
     KIND + REGISTRY: run_registry,
     REGRADE: regrade,
+    CHECK: check_import,
+    APPLY: apply_import,
 }

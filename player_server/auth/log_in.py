@@ -22,6 +22,7 @@ from player_server.learning.services import Services
 from player_server.observe import metrics
 from player_server.policy.id_number import normalise_id_number
 from player_server.storage.audit import record
+from player_server.storage.hidden import is_there
 from player_server.storage.hints import Hint
 from player_server.storage.tables import institution, learner, person
 
@@ -124,7 +125,7 @@ async def accounts_of(conn: AsyncConnection, person_id: int) -> list[Account]:
     rows = await conn.execute(
         select(learner.c.id, institution.c.id, institution.c.name)
         .join(institution, institution.c.id == learner.c.institution_id)
-        .where(learner.c.person_id == person_id, learner.c.disabled_at.is_(None))
+        .where(learner.c.person_id == person_id, learner.c.disabled_at.is_(None), is_there(learner.c.id))
         .order_by(institution.c.name)
     )
     return [Account(*row) for row in rows]

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, false, select
 from player_server.learning.services import Services
 from player_server.policy.roles import Permission
 from player_server.storage import audit
+from player_server.storage.hidden import is_there
 from player_server.storage.tables import institution, learner
 
 
@@ -41,6 +42,10 @@ class StaffScope:
         if self.classes is not None:
             # A teacher without a class sees nobody.
             found.append(of.class_name.in_(sorted(self.classes)) if self.classes else false())
+        # Nobody sees the first half of an import.
+        whose = learner.c.id if columns is learner.c else getattr(of, "learner_id", None)
+        if whose is not None:
+            found.append(is_there(whose))
         return found
 
     @property

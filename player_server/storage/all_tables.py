@@ -5,6 +5,7 @@ from __future__ import annotations
 from player_server.storage import (
     certificate_tables,
     exam_tables,
+    import_tables,
     job_tables,
     ledger_log_tables,
     person_tables,
@@ -19,6 +20,7 @@ from player_server.storage.schema import metadata
 __all__ = [
     "certificate_tables",
     "exam_tables",
+    "import_tables",
     "job_tables",
     "ledger_log_tables",
     "metadata",

@@ -56,10 +56,18 @@ learner = Table(
     reference("institution_id", "institution.id"),
     reference("person_id", "person.id"),
     Column("class_name", Text),
+    Column("mobile_cipher", Text),  # the number of the telephone, encrypted; `phone` is something else
+    Column("hidden_by_import", Id),  # not there for anybody until that import is applied as a whole
     Column("disabled_at", Ms),
     Column("created_at", Ms, nullable=False),
     UniqueConstraint("institution_id", "person_id"),
     Index("ix_learner_person", "person_id"),
+    Index(
+        "ix_learner_hidden",
+        "id",
+        sqlite_where=text("hidden_by_import IS NOT NULL"),
+        postgresql_where=text("hidden_by_import IS NOT NULL"),
+    ),
 )
 
 staff = Table(

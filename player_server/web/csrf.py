@@ -57,6 +57,12 @@ async def require_form(request: web.Request) -> Form:
     return form
 
 
+def require_token(request: web.Request, token: str | None) -> None:
+    """The same for an upload that is read piece by piece: its first field is the token. Raises the same."""
+    _check_origin(request)
+    _check_token(request, token)
+
+
 def require_csrf(request: web.Request) -> None:
     """The same for `fetch` with a JSON body: the token stands in the header X-CSRF-Token."""
     _check_origin(request)

@@ -45,7 +45,7 @@ function show(view) {
   offer("job-page", view.page);
   offer("job-file", view.file);
   part("job-hint").hidden = view.over;
-  part("job-cancel").hidden = view.over;
+  if (view.over) part("job-cancel").hidden = true;
 }
 
 async function follow() {

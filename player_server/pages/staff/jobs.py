@@ -30,7 +30,11 @@ TITLES: dict[str, str] = {
     "export.challenges": N_("导出播放验证"),
     "export.ledger": N_("导出学时账目"),
     "export.registry": N_("生成上报名单"),
+    "import_check": N_("检查导入的表格"),
+    "import_apply": N_("导入数据"),
 }
+#: What was confirmed is brought to its end; half of it would be worse than all or nothing.
+UNSTOPPABLE = frozenset(("import_apply",))
 _TITLE = N_("后台任务")
 
 _STATES = {
@@ -104,6 +108,7 @@ async def job_page(request: web.Request) -> web.StreamResponse:
         page_title=title,
         job=job,
         view=view_of(job, _),
+        stoppable=job.kind not in UNSTOPPABLE,
         asked_at=minute_text(job.created_at),
     )
 
@@ -120,6 +125,8 @@ async def job_cancel(request: web.Request) -> web.StreamResponse:
     """POST /staff/jobs/{id}/cancel: back to the page, which tells whether it was in time."""
     viewer, job = await _own_job(request)
     await require_form(request)
+    if job.kind in UNSTOPPABLE:
+        raise web.HTTPForbidden
     services = request.app[SERVICES]
     async with services.db.write() as conn:
         asked = await jobs.cancel(services, conn, job.id)

@@ -26,6 +26,7 @@ ENTRIES = (
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
     Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
+    Entry(N_("导入"), "/staff/imports", Permission.IMPORT),
 )
 
 #: What staff call a role.

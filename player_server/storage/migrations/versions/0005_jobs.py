@@ -1,4 +1,4 @@
-"""Jobs that workers claim, and files kept in SQL."""
+"""Jobs that workers claim, files kept in SQL, and imports of people and hours."""
 
 from __future__ import annotations
 
@@ -66,3 +66,59 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("file_id", "number", name=op.f("pk_stored_file_part")),
     )
+    op.create_table(
+        "import_run",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("institution_id", _ID, nullable=False),
+        sa.Column("staff_id", _ID, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("file_id", sa.Text(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("job_id", sa.Text(), nullable=True),
+        sa.Column("row_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("new_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("changed_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("same_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("problem_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("applied_at", sa.BigInteger(), nullable=True),
+        sa.Column("secrets_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_import_run_institution_id")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_import_run_staff_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_run")),
+    )
+    op.create_index("ix_import_run_institution", "import_run", ["institution_id", "created_at"], unique=False)
+    op.create_table(
+        "import_row",
+        sa.Column("import_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id_hash", sa.Text(), nullable=False),
+        sa.Column("id_tail_hash", sa.Text(), nullable=False),
+        sa.Column("id_cipher", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("mobile_cipher", sa.Text(), nullable=True),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("learner_id", _ID, nullable=True),
+        sa.Column("new_person", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("applied", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.ForeignKeyConstraint(["import_id"], ["import_run.id"], name=op.f("fk_import_row_import_id")),
+        sa.PrimaryKeyConstraint("import_id", "number", name=op.f("pk_import_row")),
+    )
+    op.create_table(
+        "import_problem",
+        sa.Column("import_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("heading", sa.Text(), nullable=True),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["import_id"], ["import_run.id"], name=op.f("fk_import_problem_import_id")),
+        sa.PrimaryKeyConstraint("import_id", "position", name=op.f("pk_import_problem")),
+    )
+    op.add_column("learner", sa.Column("mobile_cipher", sa.Text(), nullable=True))
+    op.add_column("learner", sa.Column("hidden_by_import", _ID, nullable=True))
+    hidden = sa.text("hidden_by_import IS NOT NULL")
+    op.create_index("ix_learner_hidden", "learner", ["id"], sqlite_where=hidden, postgresql_where=hidden)
