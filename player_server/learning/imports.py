@@ -173,7 +173,7 @@ async def _check(services: Services, run: JobRun, found: RowMapping, now: int) -
     most_rows = services.settings.imports.most_rows
     with ThreadPoolExecutor(1, initializer=_be_nice) as pool:
         loop = asyncio.get_running_loop()
-        table = await loop.run_in_executor(pool, read_table, data, most_rows + 1)
+        table = await loop.run_in_executor(pool, read_table, data, most_rows)
         if not table.rows:
             raise UnreadableSheet("empty_file")
         columns, missing = find_columns(kind, table.rows[0])

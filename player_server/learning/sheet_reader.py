@@ -47,7 +47,7 @@ class Sheet:
 
 
 def read_table(data: bytes, most_rows: int) -> Sheet:
-    """All rows of the file's first sheet. Raises UnreadableSheet."""
+    """All rows of the file's first sheet, at most `most_rows` below the heading. Raises UnreadableSheet."""
     if not data:
         raise UnreadableSheet("empty_file")
     if data.startswith(_ZIP):

@@ -85,3 +85,13 @@ def fault_text(_: Translate, code: str, detail: str | None) -> str:
         return _(_OTHER) % {"code": code}
     text = _(found)
     return text % {"detail": detail or ""} if "%(detail)s" in text else text
+
+
+def kind_name(_: Translate, kind: str) -> str:
+    """What an import is called."""
+    return _(KINDS[kind])
+
+
+def outcome_name(_: Translate, outcome: str) -> str:
+    """What a row does."""
+    return _(OUTCOMES[outcome])

@@ -190,7 +190,7 @@ async def _one(
         "staff/import.html",
         viewer=viewer,
         status=status,
-        page_title=_(words.KINDS[run["kind"]]),
+        page_title=words.kind_name(_, run["kind"]),
         run=run,
         line=_line(_, run),
         rows=[_row(services.keys.decrypt, _, run["kind"], each) for each in rows],
@@ -212,7 +212,7 @@ def _line(_: Any, run: Any) -> dict[str, Any]:
     state, tone = words.STATES[run["state"]]
     return {
         "id": run["id"],
-        "kind": _(words.KINDS[run["kind"]]),
+        "kind": words.kind_name(_, run["kind"]),
         "file": run["file_name"],
         "state": _(state),
         "tone": tone,
@@ -235,7 +235,7 @@ def _row(decrypt: Any, _: Any, kind: str, row: Any) -> dict[str, Any]:
         "name": mask_name(row["name"]),
         "id": mask_id_number(decrypt(row["id_cipher"])),
         "details": details,
-        "outcome": _(words.OUTCOMES[row["outcome"]]),
+        "outcome": words.outcome_name(_, row["outcome"]),
     }
 
 
