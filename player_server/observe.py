@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -78,6 +79,20 @@ def session_label(session_id: str | None) -> str | None:
     return None if session_id is None else session_id[:SESSION_CHARACTERS]
 
 
+class _Patient(io.TextIOBase):
+    """Standard error. On a full disk, or when its reader has gone, a line is lost and nothing else: a server that
+    dies because it cannot say what is wrong would be worse."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def set_up_logging() -> None:
     """JSON lines to standard error, those of libraries too; values are escaped, so no line can be forged."""
     shared: list[Any] = [
@@ -87,14 +102,15 @@ def set_up_logging() -> None:
         structlog.processors.format_exc_info,
         without_personal_data,
     ]
+    stream: Any = _Patient()
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
