@@ -66,6 +66,7 @@ OPERATIONS = (
     launches.REDEEM,
     events.EVENTS,
 )
+from player_server.pages.staff import videos as staff_videos
 
 ROUTES = (
     # The learner
@@ -118,6 +119,12 @@ ROUTES = (
     web.get("/staff/charts/{name:[a-z]+}.svg", staff_dashboard.chart),
     web.get("/staff/learners", staff_learners.learners),
     web.get("/staff/learners/{learner}", staff_learner.learner),
+    web.get("/staff/videos", staff_videos.videos),
+    web.get("/staff/videos/{video}", staff_videos.video),
+    web.get("/staff/videos/{video}/answers", staff_videos.answers),
+    web.post("/staff/videos/{video}/answers", staff_videos.correct),
+    web.get("/staff/videos/{video}/actions/{action}", staff_videos.ask),
+    web.post("/staff/videos/{video}/actions/{action}", staff_videos.do),
     web.get("/staff/appeals", staff_appeals.appeals),
     web.get("/staff/appeals/{appeal}", staff_appeals.appeal),
     web.post("/staff/appeals/{appeal}", staff_appeals.answer),

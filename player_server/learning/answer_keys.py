@@ -19,6 +19,8 @@ from player_server.learning.jobs import JobRun
 from player_server.learning.services import Services
 from player_server.learning.settle import settle
 from player_server.learning.staff_actions import Action, Hand, Outcome
+from player_server.learning.staff_scope import StaffScope
+from player_server.learning.video_actions import lock_video
 from player_server.policy.quiz_content import (
     QuizContent,
     decode,
@@ -30,7 +32,7 @@ from player_server.policy.quiz_content import (
 )
 from player_server.storage import audit, staff_actions
 from player_server.storage.attempts import answers_of
-from player_server.storage.tables import attempt, course, quiz_version, video
+from player_server.storage.tables import attempt, quiz_version, video
 from player_server.storage.upsert import insert
 
 REGRADE = "regrade"
@@ -59,14 +61,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """A video's quiz with its right answers, for the institution only, and how it goes."""
+    """A video's quiz with its right answers, for the institution only."""
 
     video_id: int
     title: str
-    sha: str
     content: QuizContent
-    attempts: int
-    passed: int
 
 
 async def read_content(conn: AsyncConnection, sha: str) -> QuizContent:
@@ -87,16 +86,29 @@ async def key_for(conn: AsyncConnection, shown_sha: str, newest_sha: str | None)
     return Key(shown, newest_sha, newest) if same_questions(shown, newest) else Key(shown)
 
 
-async def find_quiz(services: Services, institution_id: int, video_id: int) -> Quiz | None:
-    """The quiz of one of the institution's videos; None if it has none, and for foreign and absent videos."""
-    async with services.db.read() as conn:
-        row = await _find(conn, institution_id, video_id)
-        if row is None or row.quiz_sha is None:
-            return None
-        mine = attempt.c.video_id == video_id
-        sent = int(await conn.scalar(select(func.count()).where(mine)) or 0)
-        passed = int(await conn.scalar(select(func.count()).where(mine, attempt.c.passed)) or 0)
-        return Quiz(video_id, row.title, row.quiz_sha, await read_content(conn, row.quiz_sha), sent, passed)
+async def find_quiz(
+    services: Services, scope: StaffScope, institution_id: int, video_id: int, address: str
+) -> Quiz | None:
+    """The quiz of one of the institution's videos; None if it has none, and for foreign and absent videos.
+
+    Right answers are shown, so that somebody looked at them is in the audit.
+    """
+    async with services.db.write() as conn:
+        row = await lock_video(conn, institution_id, video_id)
+        found = None
+        if row is not None and row.quiz_sha is not None:
+            found = Quiz(video_id, row.title, await read_content(conn, row.quiz_sha))
+        await audit.record(
+            conn,
+            at=(await services.clock.read(conn)).ms,
+            actor=scope.actor,
+            action="read_answer_key",
+            target=f"video:{video_id}",
+            result="not_found" if found is None else "ok",
+            institution_id=institution_id,
+            address=address,
+        )
+    return found
 
 
 async def correct_key(
@@ -109,7 +121,7 @@ async def correct_key(
     job_id: str | None = None
     async with services.db.write() as conn:
         now = (await services.clock.read(conn)).ms
-        row = await _find(conn, institution_id, video_id, lock=True)
+        row = await lock_video(conn, institution_id, video_id)
         outcome = Outcome.ABSENT
         if row is not None and row.quiz_sha is not None:
             old = await read_content(conn, row.quiz_sha)
@@ -240,14 +252,3 @@ async def _grade_some(services: Services, video_id: int, ids: Sequence[str]) -> 
             if won.rowcount and all(marks):
                 now_right.append((row.learner_id, row.round))
     return len(rows), now_right
-
-
-async def _find(conn: AsyncConnection, institution_id: int, video_id: int, *, lock: bool = False) -> Any:
-    query = (
-        select(video, course.c.institution_id)
-        .join(course, course.c.id == video.c.course_id)
-        .where(video.c.id == video_id, course.c.institution_id == institution_id)
-    )
-    if lock:
-        query = query.with_for_update(of=video)
-    return (await conn.execute(query)).one_or_none()

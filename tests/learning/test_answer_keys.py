@@ -168,5 +168,5 @@ async def test_bad_keys_and_foreign_videos_change_nothing(desk: Desk) -> None:
     other = await open_desk(desk.services, "另一家")
     answer_ = await correct_key(desk.services, other.hand(), other.institution_id, number, RIGHTS)
     assert answer_ == (Outcome.ABSENT, None)
-    assert await find_quiz(desk.services, other.institution_id, number) is None
+    assert await find_quiz(desk.services, other.scope, other.institution_id, number, "") is None
     assert [row.quiz_sha for row in await desk.rows(video)][: len(before)] == before

@@ -32,6 +32,7 @@ TITLES: dict[str, str] = {
     "export.registry": N_("生成上报名单"),
     "import_check": N_("检查导入的表格"),
     "import_apply": N_("导入数据"),
+    "regrade": N_("按更正后的答案重新判分"),
 }
 #: What was confirmed is brought to its end; half of it would be worse than all or nothing.
 UNSTOPPABLE = frozenset(("import_apply",))
