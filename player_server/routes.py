@@ -52,6 +52,7 @@ from player_server.pages.staff import learner_actions as staff_learner_actions
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import password as staff_password
+from player_server.pages.staff import videos as staff_videos
 from player_server.pages.staff import webhooks as staff_webhooks
 from player_server.web.keys import SERVICES
 from player_server.web.openapi import API_DOCUMENT, document
@@ -66,7 +67,6 @@ OPERATIONS = (
     launches.REDEEM,
     events.EVENTS,
 )
-from player_server.pages.staff import videos as staff_videos
 
 ROUTES = (
     # The learner
