@@ -38,7 +38,9 @@ from player_server.pages import (
     records,
     static,
 )
+from player_server.pages.staff import accounts as staff_accounts
 from player_server.pages.staff import appeals as staff_appeals
+from player_server.pages.staff import audit as staff_audit
 from player_server.pages.staff import calls as staff_calls
 from player_server.pages.staff import certificates as staff_certificates
 from player_server.pages.staff import classes as staff_classes
@@ -137,6 +139,14 @@ ROUTES = (
     web.post("/staff/logout", staff_log_in.staff_logout_submit),
     web.get("/staff/password", staff_password.staff_password_page),
     web.post("/staff/password", staff_password.staff_password_submit),
+    web.get("/staff/accounts", staff_accounts.accounts),
+    web.get("/staff/accounts/new", staff_accounts.new_account),
+    web.post("/staff/accounts/new", staff_accounts.open_submit),
+    web.get("/staff/accounts/{staff}", staff_accounts.account),
+    web.post("/staff/accounts/{staff}", staff_accounts.change_submit),
+    web.post("/staff/accounts/{staff}/close", staff_accounts.close_submit),
+    web.post("/staff/accounts/{staff}/password", staff_accounts.password_submit),
+    web.get("/staff/audit", staff_audit.audit),
     web.get("/staff/institutions", staff_institutions.institutions_page),
     web.post("/staff/institutions", staff_institutions.choose_institution),
     # The institution's papers

@@ -115,8 +115,8 @@ def filters_from(query: Mapping[str, str]) -> Filters:
         programme=_text(query.get("programme", "")),
         course_id=int(course) if _NUMBER.fullmatch(course) else None,
         institution_id=int(institution) if _NUMBER.fullmatch(institution) else None,
-        due_from=_day(query.get("from", "")),
-        due_to=_day(query.get("to", "")),
+        due_from=china_day_of(query.get("from", "")),
+        due_to=china_day_of(query.get("to", "")),
         sort=_SORTS.get(query.get("sort", ""), Sort.CLASS),
         descending=query.get("order") == "desc",
     )
@@ -184,9 +184,9 @@ def _enrolled(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.programme:
         wanted.append(enrolment.c.programme == filters.programme)
     if filters.due_from is not None:
-        wanted.append(enrolment.c.deadline >= _start_ms(filters.due_from))
+        wanted.append(enrolment.c.deadline >= start_of_day_ms(filters.due_from))
     if filters.due_to is not None:
-        wanted.append(enrolment.c.deadline < _start_ms(filters.due_to + timedelta(days=1)))
+        wanted.append(enrolment.c.deadline < start_of_day_ms(filters.due_to + timedelta(days=1)))
     if filters.course_id is not None:
         course = enrolment_course.c
         wanted.append(exists().where(course.enrolment_id == enrolment.c.id, course.course_id == filters.course_id))
@@ -210,7 +210,8 @@ def _text(value: str) -> str:
     return value.replace("\0", "").encode(errors="ignore").decode()[:LONGEST_TEXT].strip()
 
 
-def _day(value: str) -> date | None:
+def china_day_of(value: str) -> date | None:
+    """A day as addresses have it, `2026-11-20`; None for anything else, and for years that are a slip."""
     try:
         day = date.fromisoformat(value)
     except ValueError:
@@ -218,6 +219,6 @@ def _day(value: str) -> date | None:
     return day if 1980 <= day.year <= 2100 else None
 
 
-def _start_ms(day: date) -> int:
+def start_of_day_ms(day: date) -> int:
     """When this day began in China, UTC ms."""
     return (day - _EPOCH).days * DAY_MS - CHINA_OFFSET_MS

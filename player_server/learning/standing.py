@@ -6,13 +6,13 @@ is read, so that what is written is never older than what somebody else wrote be
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.services import Services
@@ -145,11 +145,10 @@ async def _write(conn: AsyncConnection, learner_ids: Collection[int], courses: d
     ]
     if rows:
         await conn.execute(insert(conn, course_standing), rows)
-    same: dict[tuple[tuple[str, Any], ...], list[int]] = defaultdict(list)
-    for learner_id in ordered:
-        same[tuple(_together(courses.get(learner_id, [])).items())].append(learner_id)
-    for values, who in same.items():
-        await conn.execute(update(standing).where(standing.c.learner_id.in_(who)).values(**dict(values)))
+    await conn.execute(
+        update(standing).where(standing.c.learner_id == bindparam("who")),
+        [{"who": learner_id, **_together(courses.get(learner_id, []))} for learner_id in ordered],
+    )
 
 
 def _together(courses: Sequence[_Course]) -> dict[str, Any]:
@@ -181,14 +180,17 @@ async def _add_days(conn: AsyncConnection, changes: Sequence[Any]) -> None:
         place = places.get(row.learner_id)
         if place is not None:
             sums[place.institution_id, place.class_name or "", china_day(row.at)] += row.hours
-    # In one order, so that two workers cannot wait for each other.
-    for (institution_id, class_name, day), hours in sorted(sums.items()):
-        row = insert(conn, daily_hours).values(
-            institution_id=institution_id, class_name=class_name, day=day, hours=hours
-        )
-        await conn.execute(
-            row.on_conflict_do_update(
-                index_elements=["institution_id", "class_name", "day"],
-                set_={"hours": daily_hours.c.hours + row.excluded.hours},
-            )
-        )
+    if not sums:
+        return
+    row = insert(conn, daily_hours)
+    await conn.execute(
+        row.on_conflict_do_update(
+            index_elements=["institution_id", "class_name", "day"],
+            set_={"hours": daily_hours.c.hours + row.excluded.hours},
+        ),
+        # In one order, so that two workers cannot wait for each other.
+        [
+            {"institution_id": institution_id, "class_name": class_name, "day": day, "hours": hours}
+            for (institution_id, class_name, day), hours in sorted(sums.items())
+        ],
+    )

@@ -40,6 +40,11 @@ def minute_text(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, CHINA).strftime("%Y-%m-%d %H:%M")
 
 
+def second_text(ms: int) -> str:
+    """UTC ms → `2026-11-20 09:31:05`."""
+    return datetime.fromtimestamp(ms / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def date_text(ms: int) -> str:
     """UTC ms → `2026-11-20`."""
     return _day(ms).isoformat()
