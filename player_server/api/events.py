@@ -8,7 +8,6 @@ import msgspec
 
 from player_server.api.learner_hours import Cursor, Limit
 from player_server.auth.service_clients import Scope
-from player_server.learning.eligibility import rfc3339
 from player_server.learning.ledger_pages import read_events
 from player_server.web.operations import Call, Operation, Reply
 
@@ -18,46 +17,49 @@ Topic = Literal[
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`after`: the highest `position` seen so far; `topic`: only this one."""
+    """`after`: the `last` of the page before."""
 
     after: Cursor = 0
     limit: Limit = 100
-    topic: Topic | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
-    """`position` only grows. `data` is what the webhook of this event carries (docs/exam-service.md)."""
+class EventBody(msgspec.Struct, frozen=True):
+    """What a webhook of this event has in its body; `data` has `institution`, `learner`, and what the topic
+    brings."""
 
-    position: int
+    id: str
     type: Topic
-    created_at: str
-    learner: int
+    timestamp: str
     data: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
 
 
+class Event(msgspec.Struct, frozen=True):
+    """`position` only grows; whoever has seen one misses none before it."""
+
+    position: int
+    event: EventBody
+
+
 class EventsPage(msgspec.Struct, frozen=True):
-    """`last`: what to send as `after` next time. `more`: whether there is more already."""
+    """`last`: what to send as `after` next time. `more`: there is more already. `forgotten`: some events behind
+    `after` were deleted meanwhile, so ask eligibility anew for everybody you keep."""
 
     events: list[Event]
     last: int
     more: bool
+    forgotten: bool
 
 
 async def _get(call: Call) -> Reply:
     wanted: EventsQuery = call.query
-    page = await read_events(
-        call.services,
-        call.client,
-        after=wanted.after,
-        limit=wanted.limit,
-        topics=[wanted.topic] if wanted.topic else [],
-        address=call.address,
+    feed = await read_events(
+        call.services, call.client, after=wanted.after, limit=wanted.limit + 1, address=call.address
     )
     events = [
-        Event(row.position, row.topic, rfc3339(row.created_at), row.learner_id, msgspec.Raw(row.payload.encode()))
-        for row in page.rows
+        Event(position, msgspec.json.decode(body, type=EventBody)) for position, body in feed.events[: wanted.limit]
     ]
-    return Reply(EventsPage(events, events[-1].position if events else wanted.after, page.next is not None))
+    last = events[-1].position if events else wanted.after
+    return Reply(EventsPage(events, last, len(feed.events) > wanted.limit, feed.forgotten))
 
 
 EVENTS = Operation(

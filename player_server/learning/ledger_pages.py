@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import select
 
 from player_server.auth.service_clients import ServiceClient
+from player_server.learning.events import Feed, events_after
 from player_server.learning.services import Services
 from player_server.storage import audit
 from player_server.storage.ledger_log_tables import ledger_leaf
-from player_server.storage.tables import learner, ledger_entry, outbox
+from player_server.storage.tables import learner, ledger_entry
 
 LARGEST_PAGE = 500
 
@@ -50,30 +51,16 @@ async def read_page(
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
 
 
-async def read_events(
-    services: Services, client: ServiceClient, *, after: int, limit: int, topics: Sequence[str], address: str
-) -> Page:
-    """Events behind the position `after`, of the client's institution. Whoever has seen a position misses none
-    before it: positions are given in the order of delivery, by one worker at a time."""
-    row = outbox.c
-    query = (
-        select(row.position, row.topic, row.institution_id, row.learner_id, row.payload, row.created_at)
-        .where(row.position > after)
-        .order_by(row.position)
-        .limit(limit + 1)
-    )
-    if client.institution_id is not None:
-        query = query.where(row.institution_id == client.institution_id)
-    if topics:
-        query = query.where(row.topic.in_(topics))
-    async with services.db.read() as conn:
-        rows = (await conn.execute(query)).all()
-        now = (await services.clock.read(conn)).ms
-    if rows:
+async def read_events(services: Services, client: ServiceClient, *, after: int, limit: int, address: str) -> Feed:
+    """Events behind the position `after`, of the client's institution."""
+    found = await events_after(services, client.institution_id, after=after, limit=limit)
+    if found.events:
         # A feed is asked again and again; that there was nothing to read is not worth a row.
-        target = f"events:{rows[0].position}-{rows[:limit][-1].position}"
+        async with services.db.read() as conn:
+            now = (await services.clock.read(conn)).ms
+        target = f"events:{found.events[0][0]}-{found.events[-1][0]}"
         await _note(services, client, "events.read", target, True, now, address)
-    return Page(rows[:limit], rows[limit - 1].position if len(rows) > limit else None)
+    return found
 
 
 async def _note(
