@@ -1,0 +1,1 @@
+"""Other parties: programs of their own that use nothing but the public documents."""
