@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from player_server.learning.challenges import expire_due
 from player_server.learning.deadlines import remind_of_deadlines
 from player_server.learning.deliveries import forget, place
-from player_server.learning.findings import note_long_days
+from player_server.learning.findings import note_long_days, open_findings
 from player_server.learning.ledger_log import log_entries, log_stragglers, sign_checkpoint
 from player_server.learning.rights import end_without_right
 from player_server.learning.services import Services
@@ -63,6 +63,8 @@ JOBS = (
     Job("note_long_days", 600.0, note_long_days),
     # Deadlines come a day at a time; an hour later is soon enough.
     Job("remind_of_deadlines", 3600.0, remind_of_deadlines),
+    # What people should look at is told to other systems within a minute.
+    Job("open_findings", 60.0, open_findings),
     # Uploads and downloads that nobody may fetch any more.
     Job("delete_expired_files", 300.0, delete_expired),
 )

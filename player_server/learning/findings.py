@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from sqlalchemy import case
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.learning.events import FINDING_OPENED, emit
 from player_server.learning.services import Services
 from player_server.policy.findings import (
     HOUR_MS,
@@ -23,7 +25,8 @@ from player_server.policy.findings import (
 )
 from player_server.storage import upsert
 from player_server.storage.clock import wall_ms
-from player_server.storage.findings import StoredFinding, set_long_day
+from player_server.storage.findings import DayOfKind, StoredFinding, days_of_kinds, set_long_day
+from player_server.storage.outbox import told_already
 from player_server.storage.segments import busy_persons, stretches_of
 from player_server.storage.tables import finding
 from telemetry.findings import FindingKind
@@ -129,3 +132,42 @@ async def note_long_days(services: Services) -> int:
                         at=min(now, end - 1),
                     )
     return changed
+
+
+async def open_findings(services: Services) -> int:
+    """For the worker: tell other systems what people should look at, once for each account, kind and China day.
+
+    It is told when its rating is first more than informational. Returns how many were told now.
+    """
+    async with services.db.read() as conn:
+        now = (await services.clock.read(conn)).ms
+        found = await days_of_kinds(conn, day_start_ms(china_day(now) - 1))
+        rated = {f"finding:{each.learner_id}:{each.kind}:{each.day}": each for each in found}
+        worth = {source: each for source, each in rated.items() if _rating(each) is not Rating.INFORMATIONAL}
+        told = await told_already(conn, worth)
+    opened = 0
+    for source, each in worth.items():
+        if source in told:
+            continue
+        data = {
+            "kind": each.kind,
+            "rating": _rating(each).value,
+            "count": each.times,
+            "measure": each.measure,
+            "day": (date(1970, 1, 1) + timedelta(days=each.day)).isoformat(),
+        }
+        async with services.db.write() as conn:
+            opened += await emit(
+                conn,
+                FINDING_OPENED,
+                institution_id=each.institution_id,
+                learner_id=each.learner_id,
+                data=data,
+                now_ms=now,
+                source=source,
+            )
+    return opened
+
+
+def _rating(each: DayOfKind) -> Rating:
+    return rate(FindingKind(each.kind), each.times, each.measure)

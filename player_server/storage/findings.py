@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.policy.findings import CHINA_OFFSET_MS, DAY_MS
 from player_server.storage.playback import FindingRow
-from player_server.storage.tables import finding, video
+from player_server.storage.tables import finding, learner, video
 from player_server.storage.upsert import insert
 from telemetry.findings import FindingKind
 
@@ -56,6 +57,32 @@ async def findings_of(
         .limit(limit)
     )
     return [StoredFinding(*each) for each in (await conn.execute(query)).all()]
+
+
+class DayOfKind(NamedTuple):
+    """Everything of one kind on one China calendar day (a number of days), as far as it concerns one account."""
+
+    learner_id: int
+    institution_id: int
+    kind: str
+    day: int
+    times: int
+    measure: int
+
+
+async def days_of_kinds(conn: AsyncConnection, since: int) -> Sequence[DayOfKind]:
+    """What was found since a moment (UTC ms; the beginning of a China day), once for each account it concerns."""
+    row = finding.c
+    day = (row.last_at + CHINA_OFFSET_MS) // DAY_MS
+    query = (
+        select(learner.c.id, learner.c.institution_id, row.kind, day, func.sum(row["count"]), func.max(row.worst))
+        .join_from(finding, learner, learner.c.person_id == row.person_id)
+        .where(row.last_at >= since, or_(row.learner_id == learner.c.id, row.learner_id.is_(None)))
+        .group_by(learner.c.id, learner.c.institution_id, row.kind, day)
+        .order_by(learner.c.id, row.kind, day)
+    )
+    # A sum of whole numbers is a decimal on PostgreSQL.
+    return [DayOfKind(*each[:4], int(each[4]), each[5]) for each in (await conn.execute(query)).all()]
 
 
 async def set_long_day(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.tables import outbox
 from player_server.storage.upsert import insert
+
+#: Databases take only so many values in one statement.
+_SOURCES_AT_ONCE = 500
 
 
 async def put(
@@ -36,3 +41,13 @@ async def put(
     )
     added = await conn.execute(row.on_conflict_do_nothing(index_elements=["source"]).returning(outbox.c.id))
     return added.one_or_none() is not None
+
+
+async def told_already(conn: AsyncConnection, sources: Collection[str]) -> set[str]:
+    """Those of these sources that have a message."""
+    known = list(sources)
+    found: set[str] = set()
+    for begin in range(0, len(known), _SOURCES_AT_ONCE):
+        part = known[begin : begin + _SOURCES_AT_ONCE]
+        found |= set((await conn.scalars(select(outbox.c.source).where(outbox.c.source.in_(part)))).all())
+    return found

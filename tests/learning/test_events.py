@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from player_server.learning.events import emit, tell_of_entries
+from player_server.learning.findings import open_findings, record_finding
 from player_server.learning.services import Services
 from player_server.storage.clock import wall_ms
 from player_server.storage.tables import enrolment, ledger_entry, outbox
+from telemetry.findings import FindingKind
 from tests.support import school
 from tests.support.school import Lessons
 
@@ -101,3 +103,31 @@ async def test_one_source_is_told_once_and_an_unknown_topic_not_at_all(services:
     async with services.db.write() as conn:
         with pytest.raises(ValueError, match=r"hours\.earned"):
             await emit(conn, "hours.earned", institution_id=at, learner_id=7, data={}, now_ms=5)
+
+
+async def test_a_finding_is_told_once_when_people_should_look_at_it(services: Services) -> None:
+    at, other = [await school.add_institution(services, name) for name in ("示例", "另一家")]
+    pupil = await school.add_learner(services, at)
+    elsewhere = await school.add_learner(services, other, person_id=pupil.person_id)
+
+    async def found(kind: FindingKind, source: str, learner_id: int | None) -> None:
+        async with services.db.write() as conn:
+            await record_finding(
+                conn, kind, source=source, person_id=pupil.person_id, learner_id=learner_id, at=wall_ms()
+            )
+
+    for number in range(4):
+        await found(FindingKind.REPLAY, f"session-{number}", pupil.learner_id)
+    assert await open_findings(services) == 0, "four are what happens to honest people"
+    await found(FindingKind.REPLAY, "session-4", pupil.learner_id)
+    assert await open_findings(services) == 1 and await open_findings(services) == 0
+    # What belongs to no account concerns both institutions.
+    await found(FindingKind.PHONE_REUSED, "phone", None)
+    assert await open_findings(services) == 2
+    told = await events(services)
+    assert [(topic, data["learner"], data["kind"], data["count"]) for topic, data in told] == [
+        ("finding.opened", pupil.learner_id, "replay", 5),
+        ("finding.opened", pupil.learner_id, "phone_reused", 1),
+        ("finding.opened", elsewhere.learner_id, "phone_reused", 1),
+    ]
+    assert told[0][1]["rating"] == "review"
