@@ -196,6 +196,7 @@ async def test_who_tries_numbers_waits_ever_longer(server: TestServer, services:
         assert set(statuses) == {404, 429}
         for each in tries:
             each.cancel()
+        await asyncio.gather(*tries, return_exceptions=True)
 
 
 async def test_only_the_owner_and_the_own_institution_read_it(
