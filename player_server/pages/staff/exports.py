@@ -130,5 +130,5 @@ def _format(form: Form) -> Format:
 
 
 def _filters(form: Form) -> Filters:
-    names = ("q", "class", "state", "programme", "course", "from", "to")
-    return filters_from({name: text_field(form, name) for name in names})
+    """All filters of the list of learners, under their names there."""
+    return filters_from({name: text_field(form, name) for name in form})
