@@ -13,6 +13,7 @@ import uvloop
 from player_server import commands, service_commands
 from player_server.commands import CONFIG, DEMO, lan_address
 from player_server.config import ConfigError, load
+from player_server.operating.backup import backup, restore
 from player_server.operating.doctor import doctor
 from player_server.operating.ledger import check_ledger
 from player_server.operating.serving import serve, serve_many
@@ -43,6 +44,10 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return serve(where, shared_port=options.shared_port)
         case "doctor":
             return doctor(where)
+        case "backup":
+            return backup(where, options.folder, options.pg_bin)
+        case "restore":
+            return restore(where, options.folder, options.pg_bin)
         case "worker":
             return commands.work(where)
         case "migrate":
@@ -112,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in ("worker", "migrate", "doctor"):
         _add_where(parsers.add_parser(name))
+    for name in ("backup", "restore"):
+        keeping = parsers.add_parser(name)
+        _add_where(keeping)
+        keeping.add_argument("folder", type=Path)
+        keeping.add_argument("--pg-bin", type=Path, metavar="FOLDER", help="where pg_dump and pg_restore are")
     serving = parsers.add_parser("serve")
     _add_where(serving)
     serving.add_argument("--processes", type=int, default=None, help="so many processes on one port")
