@@ -167,7 +167,8 @@ async def _postgres(db: Database, program: str, pg_bin: Path | None, *options: s
 async def _must_be_empty(db: Database) -> None:
     path = db.engine.url.database
     if db.kind == "sqlite":
-        if path and await asyncio.to_thread(os.path.exists, path):
+        there = await asyncio.to_thread(os.path.exists, path or "")
+        if there:
             raise CommandError(f"{path} exists already; move it away first, or restore to another data.folder")
         return
 
