@@ -6,7 +6,7 @@ It carries ids and hours, never a name or an ID number.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -101,6 +101,23 @@ async def events_after(services: Services, institution_id: int | None, *, after:
         oldest = await oldest_position(conn)
     events = tuple((each.position, envelope(each.id, each.topic, each.created_at, each.payload)) for each in found)
     return Feed(events, forgotten=oldest is not None and after + 1 < oldest)
+
+
+async def emit_many(
+    conn: AsyncConnection, topic: str, events: Sequence[tuple[int, int, dict[str, Any]]], now_ms: int
+) -> None:
+    """Leave many events of one topic at once: (institution, learner, data) each. For imports of a whole sheet."""
+    if topic not in TOPICS:
+        raise ValueError(f"no such event: {topic}")
+    rows = [
+        (
+            institution_id,
+            learner_id,
+            {"institution": institution_id, "learner": learner_id, "occurred_at": now_ms} | data,
+        )
+        for institution_id, learner_id, data in events
+    ]
+    await outbox.put_many(conn, topic, rows, now_ms)
 
 
 async def tell_of_entries(

@@ -27,9 +27,9 @@ from player_server.storage.tables import enrolment, enrolment_course, learner, p
 from player_server.storage.upsert import insert
 
 #: How long one step may hold SQLite's only write lock, in seconds: players' commits wait behind it.
-LONGEST_STEP_S = 0.04
+LONGEST_STEP_S = 0.025
 FIRST_STEP_ROWS = 50
-MOST_STEP_ROWS = 1000
+MOST_STEP_ROWS = 400
 
 
 class Pace:
@@ -56,12 +56,14 @@ async def apply_learners(services: Services, run: JobRun, found: RowMapping) -> 
     async with services.db.read() as conn:
         done = await import_rows.count_applied(conn, found["id"])
     if found["applied_at"] is None:
-        while rows := await _step(services, found, "new", pace, _make_learners):
-            done += rows
+        last = 0
+        while rows := await _step(services, found, "new", last, pace, _make_learners):
+            done, last = done + len(rows), rows[-1]["number"]
             await run.progress(done, max(total, done))
         await _show(services, found)
-    while rows := await _step(services, found, "changed", pace, _change_learners):
-        done += rows
+    last = 0
+    while rows := await _step(services, found, "changed", last, pace, _change_learners):
+        done, last = done + len(rows), rows[-1]["number"]
         await run.progress(done, max(total, done))
     while await _remove_marks(services, found["id"], pace):
         await run.keep()
@@ -98,15 +100,17 @@ async def undo_learners(services: Services, found: RowMapping) -> None:
             )
 
 
-async def _step(services: Services, found: RowMapping, outcome: str, pace: Pace, work: Any) -> int:
-    """One transaction over the next rows of this outcome; returns how many there were."""
+async def _step(
+    services: Services, found: RowMapping, outcome: str, after: int, pace: Pace, work: Any
+) -> Sequence[RowMapping]:
+    """One transaction over the next rows of this outcome; returns them."""
     async with services.db.write() as conn:
         began = time.monotonic()
-        rows = await import_rows.waiting_rows(conn, found["id"], outcome, pace.rows)
-        now = (await services.clock.read(conn)).ms
-        await work(services, conn, found, rows, now)
+        rows = await import_rows.waiting_rows(conn, found["id"], outcome, after=after, limit=pace.rows)
+        if rows:
+            await work(services, conn, found, rows, (await services.clock.read(conn)).ms)
     pace.took(time.monotonic() - began, len(rows))
-    return len(rows)
+    return rows
 
 
 async def _make_learners(

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from player_server.learning.events import COMPLETED, CREDITED, emit
+from player_server.learning.events import COMPLETED, CREDITED, emit, emit_many
 from player_server.learning.import_apply import Pace
 from player_server.learning.import_check import HoursPlan
 from player_server.learning.jobs import JobRun
@@ -26,14 +26,23 @@ from player_server.storage import audit, import_rows
 from player_server.storage.ledger_imports import OutsideHours, add_outside_hours
 from player_server.storage.tables import enrolment, learner
 
+#: Rows in one transaction at the most: SQLite takes some thousand parameters in one statement.
+MOST_NUMBERS = 1000
+
 
 async def apply_hours(services: Services, run: JobRun, found: RowMapping) -> dict[str, object]:
     """All of a checked sheet of hours."""
     pace = Pace()
     async with services.db.read() as conn:
         done = await import_rows.count_applied(conn, found["id"])
-    while rows := await _step(services, found, pace):
-        done += rows
+        waiting = await import_rows.waiting_numbers(conn, found["id"])
+    while waiting:
+        size = min(pace.rows, MOST_NUMBERS)
+        # A learner's rows are never parted.
+        while size < len(waiting) and waiting[size][0] == waiting[size - 1][0]:
+            size += 1
+        await _step(services, found, [number for _, number in waiting[:size]], pace)
+        done, waiting = done + len(waiting[:size]), waiting[size:]
         await run.progress(done, max(found["new_count"], done))
     async with services.db.write() as conn:
         now = (await services.clock.read(conn)).ms
@@ -63,10 +72,10 @@ async def open_online(services: Services, conn: AsyncConnection, learner_ids: Se
     return list(judged)
 
 
-async def _step(services: Services, found: RowMapping, pace: Pace) -> int:
+async def _step(services: Services, found: RowMapping, numbers: Sequence[int], pace: Pace) -> None:
     async with services.db.write() as conn:
         began = time.monotonic()
-        rows = await import_rows.waiting_rows_of_learners(conn, found["id"], max(1, pace.rows // 2))
+        rows = await import_rows.rows_of(conn, found["id"], numbers)
         if rows:
             now = (await services.clock.read(conn)).ms
             await _record(services, conn, found, rows, now)
@@ -74,7 +83,6 @@ async def _step(services: Services, found: RowMapping, pace: Pace) -> int:
                 conn, found["id"], [(row["number"], row["learner_id"], False) for row in rows]
             )
     pace.took(time.monotonic() - began, len(rows))
-    return len(rows)
 
 
 async def _record(
@@ -103,29 +111,26 @@ async def _record(
             )
         )
     added = await add_outside_hours(conn, wanted)
-    for entry_id, each in added:
-        data = {
-            "entry": entry_id,
-            "course": None,
-            "video": None,
-            "round": 1,
-            "kind": each.kind,
-            "subject": each.subject,
-            "hours": as_decimal(each.hours),
-        }
-        await emit(
-            conn,
-            CREDITED,
-            institution_id=each.institution_id,
-            learner_id=each.learner_id,
-            data=data,
-            now_ms=now,
-        )
+    await emit_many(conn, CREDITED, [_credited(entry_id, each) for entry_id, each in added], now)
     after = await open_online(services, conn, ids, now)
     if any(each.evaluation.exam or each.evaluation.complete for each in after):
         entries = frozenset(entry_id for entry_id, _ in added)
         before = await programme_hours(conn, services.programmes, ids, now, without=entries)
         await _tell_completed(conn, found["institution_id"], before, after, now)
+
+
+def _credited(entry_id: int, each: OutsideHours) -> tuple[int, int, dict[str, Any]]:
+    """(institution, learner, what the event says), as `events.tell_of_entries` says it."""
+    data = {
+        "entry": entry_id,
+        "course": None,
+        "video": None,
+        "round": 1,
+        "kind": each.kind,
+        "subject": each.subject,
+        "hours": as_decimal(each.hours),
+    }
+    return each.institution_id, each.learner_id, data
 
 
 async def _tell_completed(

@@ -215,13 +215,12 @@ class _Reading:
         if not value:
             self.fault("id_number", "missing")
             return ""
-        if _NUMBER_STORED.fullmatch(value):
-            self.fault("id_number", "stored_as_number")
-            return ""
         try:
             return check_id_number(value)
         except IdNumberError as error:
-            self.fault("id_number", f"id_{error.fault}")
+            # Honest numbers may end with three zeros; only one that is wrong has lost its digits that way.
+            stored = _NUMBER_STORED.fullmatch(value)
+            self.fault("id_number", "stored_as_number" if stored else f"id_{error.fault}")
             return ""
 
     def mobile(self) -> str:

@@ -83,32 +83,36 @@ async def clear_staged(db: Database, import_id: int) -> None:
                 break
 
 
-async def waiting_rows(conn: AsyncConnection, import_id: int, outcome: str, limit: int) -> Sequence[RowMapping]:
-    """Rows of this outcome that are not applied yet, in the order of the sheet."""
+async def waiting_rows(
+    conn: AsyncConnection, import_id: int, outcome: str, *, after: int, limit: int
+) -> Sequence[RowMapping]:
+    """The next rows of this outcome that are not applied yet, in the sheet's order; `after`: a row's number."""
     row = import_row.c
     query = (
         select(import_row)
-        .where(row.import_id == import_id, row.outcome == outcome, ~row.applied)
+        .where(row.import_id == import_id, row.number > after, row.outcome == outcome, ~row.applied)
         .order_by(row.number)
         .limit(limit)
     )
     return (await conn.execute(query)).mappings().all()
 
 
-async def waiting_rows_of_learners(conn: AsyncConnection, import_id: int, limit: int) -> Sequence[RowMapping]:
-    """All rows that are not applied yet of the next `limit` learners: nobody gets a part of a sheet."""
+async def waiting_numbers(conn: AsyncConnection, import_id: int) -> list[tuple[int, int]]:
+    """(learner, row number) of all new rows that are not applied yet: each learner's together."""
     row = import_row.c
-    next_ones = (
-        select(row.learner_id)
+    query = (
+        select(row.learner_id, row.number)
         .where(row.import_id == import_id, row.outcome == "new", ~row.applied)
-        .distinct()
-        .order_by(row.learner_id)
-        .limit(limit)
+        .order_by(row.learner_id, row.number)
     )
-    query = select(import_row).where(
-        row.import_id == import_id, row.outcome == "new", ~row.applied, row.learner_id.in_(next_ones)
-    )
-    return (await conn.execute(query.order_by(row.learner_id, row.number))).mappings().all()
+    return [(each.learner_id, each.number) for each in await conn.execute(query)]
+
+
+async def rows_of(conn: AsyncConnection, import_id: int, numbers: Sequence[int]) -> Sequence[RowMapping]:
+    """These rows, those that are applied already left out."""
+    row = import_row.c
+    query = select(import_row).where(row.import_id == import_id, row.number.in_(numbers), ~row.applied)
+    return (await conn.execute(query)).mappings().all()
 
 
 async def mark_applied(conn: AsyncConnection, import_id: int, rows: Sequence[tuple[int, int, bool]]) -> None:

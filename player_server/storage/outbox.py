@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.storage.bulk import add_rows, take_ids
 from player_server.storage.tables import outbox
 from player_server.storage.upsert import insert
 
@@ -41,6 +42,18 @@ async def put(
     )
     added = await conn.execute(row.on_conflict_do_nothing(index_elements=["source"]).returning(outbox.c.id))
     return added.one_or_none() is not None
+
+
+async def put_many(
+    conn: AsyncConnection, topic: str, messages: Sequence[tuple[int, int, dict[str, Any]]], now_ms: int
+) -> None:
+    """Leave many messages of one topic: (institution, learner, payload) each."""
+    ids = await take_ids(conn, outbox, len(messages))
+    rows = [
+        (number, topic, institution_id, learner_id, msgspec.json.encode(payload, order="sorted").decode(), now_ms)
+        for number, (institution_id, learner_id, payload) in zip(ids, messages, strict=True)
+    ]
+    await add_rows(conn, outbox, ("id", "topic", "institution_id", "learner_id", "payload", "created_at"), rows)
 
 
 async def told_already(conn: AsyncConnection, sources: Collection[str]) -> set[str]:

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from player_server.policy.id_number import check_character
 from player_server.policy.sheets import find_columns, read_hours, read_learner
 
 GOOD = {
@@ -56,6 +57,15 @@ def test_a_learner_is_read_however_the_sheet_writes_it() -> None:
 )
 def test_each_thing_wrong_is_named_with_its_column(values: dict[str, str], expected: tuple[str, str]) -> None:
     assert faults_of(**values) == [expected]
+
+
+def test_an_honest_number_that_ends_with_zeros_is_taken() -> None:
+    number = next(
+        body + "0"
+        for body in (f"1101011990{day:04d}100" for day in range(101, 129))
+        if check_character(body) == "0"
+    )
+    assert faults_of(id_number=number) == []
 
 
 def test_everything_wrong_with_a_row_is_said_at_once_and_never_the_number_itself() -> None:
