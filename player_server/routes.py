@@ -53,6 +53,7 @@ from player_server.pages.staff import learner as staff_learner
 from player_server.pages.staff import learner_actions as staff_learner_actions
 from player_server.pages.staff import learners as staff_learners
 from player_server.pages.staff import log_in as staff_log_in
+from player_server.pages.staff import moves as staff_moves
 from player_server.pages.staff import password as staff_password
 from player_server.pages.staff import videos as staff_videos
 from player_server.pages.staff import webhooks as staff_webhooks
@@ -121,6 +122,9 @@ ROUTES = (
     web.get("/staff/charts/{name:[a-z]+}.svg", staff_dashboard.chart),
     web.get("/staff/learners", staff_learners.learners),
     web.get("/staff/learners/{learner}", staff_learner.learner),
+    web.get("/staff/moves", staff_moves.moves),
+    web.get("/staff/moves/{move}/{action}", staff_moves.ask),
+    web.post("/staff/moves/{move}/{action}", staff_moves.do),
     web.get("/staff/videos", staff_videos.videos),
     web.get("/staff/videos/{video}", staff_videos.video),
     web.get("/staff/videos/{video}/answers", staff_videos.answers),

@@ -5,10 +5,10 @@ What belongs here: SQL. When such an entry may be written is decided in `learnin
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.ledger import Evidence, Pair, Subject
@@ -19,10 +19,14 @@ from player_server.storage.upsert import insert
 #: `ledger_entry.source` of entries made here; `source_row` is the id of what they follow from.
 FROM_REVERSAL = "reversal"
 FROM_APPEAL = "appeal"
+FROM_MOVE = "move"
 
 
 class Entry(NamedTuple):
-    """One entry with hours. `hours` in hundredths; `video_id` None: not the credit of a video's round."""
+    """One entry with hours. `hours` in hundredths; `video_id` None: not the credit of a video's round.
+
+    `occurred_at` in UTC ms.
+    """
 
     id: int
     learner_id: int
@@ -33,6 +37,7 @@ class Entry(NamedTuple):
     subject: str
     hours: int
     round: int
+    occurred_at: int
     is_reversed: bool
 
 
@@ -46,8 +51,19 @@ def is_reversed() -> ColumnElement[bool]:
 
 async def find_credit(conn: AsyncConnection, entry_id: int, learner_id: int) -> Entry | None:
     """The entry if it gave this learner hours; None for a reversal, a foreign or an absent one."""
+    found = (await conn.execute(_credits(learner_id).where(ledger_entry.c.id == entry_id))).one_or_none()
+    return None if found is None else Entry(**found._mapping)
+
+
+async def unreversed_credits(conn: AsyncConnection, learner_id: int) -> list[Entry]:
+    """Everything that counts for this learner, oldest first."""
+    query = _credits(learner_id).where(~is_reversed()).order_by(ledger_entry.c.id)
+    return [Entry(**row._mapping) for row in await conn.execute(query)]
+
+
+def _credits(learner_id: int) -> Select[tuple[Any, ...]]:
     row = ledger_entry.c
-    query = select(
+    return select(
         row.id,
         row.learner_id,
         row.institution_id,
@@ -57,10 +73,9 @@ async def find_credit(conn: AsyncConnection, entry_id: int, learner_id: int) -> 
         row.subject,
         row.hours,
         row.round,
+        row.occurred_at,
         is_reversed().label("is_reversed"),
-    ).where(row.id == entry_id, row.learner_id == learner_id, row.entry_type == "credit")
-    found = (await conn.execute(query)).one_or_none()
-    return None if found is None else Entry(**found._mapping)
+    ).where(row.learner_id == learner_id, row.entry_type == "credit")
 
 
 async def add_reversal(
@@ -121,6 +136,38 @@ async def add_made_up(
         evidence=_json(details),
         source=FROM_APPEAL,
         source_row=str(appeal_id),
+    )
+
+
+async def add_moved(
+    conn: AsyncConnection,
+    entry: Entry,
+    *,
+    new_learner_id: int,
+    institution_id: int,
+    evidence: dict[str, object],
+    rule_version: str,
+) -> int | None:
+    """The hours of an entry at the person's new account, of the day on which they were earned; the entry's id.
+
+    It names the course for its specialty, but no video: the new institution has videos of its own.
+    """
+    return await _add(
+        conn,
+        learner_id=new_learner_id,
+        institution_id=institution_id,
+        course_id=entry.course_id,
+        video_id=None,
+        kind=entry.kind,
+        subject=entry.subject,
+        hours=entry.hours,
+        round=0,
+        entry_type="credit",
+        rule_version=rule_version,
+        occurred_at=entry.occurred_at,
+        evidence=_json(evidence),
+        source=FROM_MOVE,
+        source_row=str(entry.id),
     )
 
 

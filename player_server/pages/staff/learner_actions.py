@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 from aiohttp import web
 
+from player_server.learning.moves import offer_move
 from player_server.learning.one_learner import LearnerRecord, read_learner
 from player_server.learning.reversals import reverse_credit
 from player_server.learning.services import Services
@@ -37,6 +38,8 @@ from player_server.web.viewer import StaffViewer, require_staff
 
 #: Deadlines beyond this are typing errors.
 LATEST_YEAR = 2100
+#: No institution's name is longer.
+LONGEST_NAME = 200
 
 Act = Callable[[Services, Hand, int, Form], Awaitable[Outcome]]
 
@@ -84,6 +87,10 @@ async def _reversal(services: Services, hand: Hand, learner_id: int, form: Form)
     return Outcome.ABSENT if entry_id is None else await reverse_credit(services, hand, learner_id, entry_id)
 
 
+async def _move(services: Services, hand: Hand, learner_id: int, form: Form) -> Outcome:
+    return await offer_move(services, hand, learner_id, tidy(text_field(form, "institution"), LONGEST_NAME))
+
+
 PAGES = {
     "note": Page(
         N_("写备注"),
@@ -121,11 +128,20 @@ PAGES = {
         N_("冲销学时"),
         _reversal,
     ),
+    "move": Page(
+        N_("转到其他机构"),
+        N_(
+            "对方机构接收之后：学时随学员转过去，按原来的日期计入；报名和期限一并转入；学员在本机构的账户停用。接收之前可以撤回。"
+        ),
+        N_("提出转出"),
+        _move,
+    ),
 }
 
 _PROBLEMS = {
     Outcome.ALREADY: N_("没有需要改变的：可能已经有人处理过了。请返回学员页面核对。"),
     Outcome.ELSEWHERE: N_("这位学员的账户最初由另一家培训机构开通，只有那家机构能解除手机绑定。"),
+    Outcome.NO_INSTITUTION: N_("没有找到这个名称的其他机构。请核对全称。"),
     Outcome.NOT_LATER: N_("请选择一个晚于现在截止日期的日期。"),
 }
 
@@ -159,7 +175,16 @@ async def do(request: web.Request) -> web.StreamResponse:
             raise web.HTTPNotFound
         problem = _PROBLEMS[outcome]
     return _page(
-        request, viewer, page, record, entry, enrolment, problem=problem, reason=reason, day=text_field(form, "day")
+        request,
+        viewer,
+        page,
+        record,
+        entry,
+        enrolment,
+        problem=problem,
+        reason=reason,
+        day=text_field(form, "day"),
+        institution=text_field(form, "institution"),
     )
 
 
@@ -185,6 +210,7 @@ def _page(
     problem: str = "",
     reason: str = "",
     day: str = "",
+    institution: str = "",
 ) -> web.StreamResponse:
     _ = translator(request)
     action = request.match_info["action"]
@@ -209,6 +235,7 @@ def _page(
         problem=_(problem) if problem else "",
         reason=reason,
         day=day,
+        institution=institution,
         longest=LONGEST_TEXT,
         words=as_words,
         minute=minute_text,

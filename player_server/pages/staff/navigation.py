@@ -24,6 +24,7 @@ ENTRIES = (
     Entry(N_("催学名单"), "/staff/calls", Permission.ACT),
     Entry(N_("班级报表"), "/staff/classes", Permission.READ),
     Entry(N_("课程与视频"), "/staff/videos", Permission.READ),
+    Entry(N_("转入转出"), "/staff/moves", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
     Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
