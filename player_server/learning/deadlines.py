@@ -26,6 +26,7 @@ from player_server.policy.hours import Evaluation, Standing, as_decimal
 from player_server.policy.periods import china_day
 from player_server.storage import audit
 from player_server.storage.certificate_tables import deadline_notice
+from player_server.storage.hidden import is_there
 from player_server.storage.tables import enrolment, learner, person
 from player_server.storage.upsert import insert
 
@@ -56,10 +57,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Somebody to call: the name whole, because that is whom one asks for. Hours in hundredths."""
+    """Somebody to call: name and telephone number whole, because that is whom one asks for. Hours in hundredths.
+
+    `mobile` is "" where the roster had none.
+    """
 
     learner_id: int
     name: str
+    mobile: str
     class_name: str | None
     programme: str
     due: date
@@ -137,17 +142,18 @@ async def calls_page(
             actor=scope.actor,
             institution_id=scope.institution_id,
             action="calls.read",
-            result=f"{len(found)} learners",
+            result=f"{len(found)} shown, with telephone numbers",
             address=address,
         )
-    calls = tuple(_call(who[each.learner_id], each, hours) for each, hours in found)
+    calls = tuple(_call(services, who[each.learner_id], each, hours) for each, hours in found)
     return CallsPage(calls, f"{last.due.isoformat()}.{last.enrolment_id:019d}" if more and last else None)
 
 
-def _call(who: Any, candidate: Candidate, hours: ProgrammeHours) -> Call:
+def _call(services: Services, who: Any, candidate: Candidate, hours: ProgrammeHours) -> Call:
     return Call(
         learner_id=candidate.learner_id,
         name=who.name,
+        mobile=services.keys.decrypt(who.mobile_cipher) if who.mobile_cipher else "",
         class_name=who.class_name,
         programme=hours.programme.id,
         due=candidate.due,
@@ -158,7 +164,7 @@ def _call(who: Any, candidate: Candidate, hours: ProgrammeHours) -> Call:
 
 async def _who(conn: AsyncConnection, learner_ids: set[int]) -> dict[int, Any]:
     query = (
-        select(learner.c.id, learner.c.class_name, person.c.name)
+        select(learner.c.id, learner.c.class_name, learner.c.mobile_cipher, person.c.name)
         .join(person, person.c.id == learner.c.person_id)
         .where(learner.c.id.in_(learner_ids))
     )
@@ -175,7 +181,8 @@ async def remind_of_deadlines(services: Services) -> int:
         now = (await services.clock.read(conn)).ms
         today = china_day(now)
         until = today + timedelta(days=THRESHOLDS[0])
-        waiting = await _candidates(conn, services.programmes, today, until, [learner.c.disabled_at.is_(None)])
+        there = [learner.c.disabled_at.is_(None), is_there(learner.c.id)]
+        waiting = await _candidates(conn, services.programmes, today, until, there)
         known = {
             tuple(row)
             for row in await conn.execute(

@@ -101,16 +101,23 @@ async def test_the_call_list_has_the_own_classes_nearest_first_a_page_at_a_time(
     disabled = await enrolled(services, at, 2, name="停用")
     async with services.db.write() as conn:
         await conn.execute(update(learner).where(learner.c.id == disabled).values(disabled_at=1))
-        await conn.execute(update(learner).where(learner.c.id == own[0]).values(class_name="一班"))
+        mobile = services.keys.encrypt("13900001234")
+        changed = update(learner).where(learner.c.id == own[0]).values(class_name="一班", mobile_cipher=mobile)
+        await conn.execute(changed)
     staff = StaffScope(1, at, None)
     page = await calls_page(services, staff, Filters(), after="", address="127.0.0.1")
     assert [each.name for each in page.calls] == ["学员5", "学员7", "学员9"] and page.after is None
     teacher = StaffScope(2, at, frozenset({"一班"}))
     page = await calls_page(services, teacher, Filters(), after="", address="127.0.0.1")
-    assert [(each.name, each.missing, each.days_left) for each in page.calls] == [("学员9", 3200, 9)]
+    assert [(each.name, each.mobile, each.missing, each.days_left) for each in page.calls] == [
+        ("学员9", "13900001234", 3200, 9)
+    ]
     async with services.db.read() as conn:
         read = select(audit.c.actor, audit.c.result).where(audit.c.action == "calls.read").order_by(audit.c.id)
-        assert (await conn.execute(read)).all() == [("staff:1", "3 learners"), ("staff:2", "1 learners")]
+        assert (await conn.execute(read)).all() == [
+            ("staff:1", "3 shown, with telephone numbers"),
+            ("staff:2", "1 shown, with telephone numbers"),
+        ]
 
 
 async def test_every_page_of_calls_goes_on_where_the_last_one_ended(services: Services) -> None:
