@@ -131,6 +131,12 @@ class ImportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_rows: Annotated[int, msgspec.Meta(ge=1, le=500_000)] = 100_000
 
 
+class XapiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    endpoint: str | None = None
+    username: str = ""
+    password: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
@@ -147,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exam: ExamSettings = ExamSettings()
     ledger: LedgerSettings = LedgerSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    xapi: XapiSettings = XapiSettings()
 
     @property
     def folder(self) -> Path:

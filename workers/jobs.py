@@ -19,6 +19,7 @@ from player_server.learning.services import Services
 from player_server.learning.settle import sweep
 from player_server.learning.standing import follow_changes
 from player_server.learning.watch import retire_silent
+from player_server.learning.xapi import tell_record_store
 from player_server.observe import log
 from player_server.storage.files import delete_expired_files
 from workers.deliver import deliver_for_ever
@@ -65,6 +66,8 @@ JOBS = (
     Job("remind_of_deadlines", 3600.0, remind_of_deadlines),
     # What people should look at is told to other systems within a minute.
     Job("open_findings", 60.0, open_findings),
+    # Watched stretches for the learning record store, if there is one.
+    Job("tell_record_store", 2.0, tell_record_store),
     # Uploads and downloads that nobody may fetch any more.
     Job("delete_expired_files", 300.0, delete_expired),
 )

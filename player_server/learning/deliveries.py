@@ -18,6 +18,7 @@ from sqlalchemy import update
 from player_server.learning.events import envelope, message_id
 from player_server.learning.services import Services
 from player_server.learning.webhooks import secret_of
+from player_server.learning.xapi import XAPI, statements_request
 from player_server.observe import log, metrics
 from player_server.policy.webhooks import headers, is_delivered, is_gone, next_try_ms
 from player_server.storage.outgoing import NotSent, Outgoing
@@ -41,6 +42,7 @@ CLAIM_MS = 60_000
 LONGEST_ERROR = 200
 DAY_MS = 86_400_000
 FORGOTTEN_AT_ONCE = 200
+CONFLICT = 409
 
 
 async def place(services: Services) -> int:
@@ -73,11 +75,12 @@ async def deliver(services: Services, outgoing: Outgoing, token: str, delivery: 
         started = (await services.clock.read(conn)).ms
     status: int | None = None
     error: str | None = None
-    body, fields = _request(services, delivery, started)
+    url, body, fields = _request(services, delivery, started)
     try:
-        answer = await outgoing.post(delivery.url, fields, body)
+        answer = await outgoing.post(url, fields, body)
         status = answer.status
-        if not is_delivered(status):
+        # A record store says 409 of a statement that it has already.
+        if not (is_delivered(status) or (delivery.kind == XAPI and status == CONFLICT)):
             error = f"HTTP {status}"
     except NotSent as failure:
         error = str(failure)[:LONGEST_ERROR]
@@ -85,10 +88,13 @@ async def deliver(services: Services, outgoing: Outgoing, token: str, delivery: 
     return error is None
 
 
-def _request(services: Services, delivery: Any, now_ms: int) -> tuple[bytes, dict[str, str]]:
+def _request(services: Services, delivery: Any, now_ms: int) -> tuple[str, bytes, dict[str, str]]:
+    """Address, body and headers."""
+    if delivery.kind == XAPI:
+        return statements_request(services, delivery.url, delivery.payload)
     body = envelope(delivery.outbox_id, delivery.topic, delivery.event_at, delivery.payload)
     secret = secret_of(services, delivery.secret_seed)
-    return body, dict(headers(secret, message_id(delivery.outbox_id), now_ms // 1000, body))
+    return delivery.url, body, dict(headers(secret, message_id(delivery.outbox_id), now_ms // 1000, body))
 
 
 async def _write_down(services: Services, token: str, delivery: Any, status: int | None, error: str | None) -> None:
@@ -111,7 +117,7 @@ async def _write_down(services: Services, token: str, delivery: Any, status: int
             outcome = "failed" if again is not None else "given_up"
             values |= {"state": "given_up"} if again is None else {"next_at": again}
         mine = await finish(conn, delivery, token, **values)
-        if mine and status is not None and is_gone(status):
+        if mine and status is not None and is_gone(status) and delivery.kind != XAPI:
             # The receiver's way to say: never again. Staff see it and can switch the endpoint on.
             await conn.execute(
                 update(webhook_endpoint)

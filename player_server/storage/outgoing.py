@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -63,8 +63,8 @@ class _Forbidden(OSError):
 class _PublicResolver(AbstractResolver):
     """Resolves like the system, and refuses a name that has any address which is not public."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, check: Callable[[str], None]) -> None:
+        self._check = check
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -73,7 +73,7 @@ class _PublicResolver(AbstractResolver):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=socket.AF_UNSPEC)
         addresses = [(kind, str(where[0])) for kind, _type, _proto, _name, where in found]
         for _kind, address in addresses:
-            _check(address, self._allow_private)
+            self._check(address)
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for kind, address in addresses
@@ -83,20 +83,20 @@ class _PublicResolver(AbstractResolver):
         return None
 
 
-def _check(address: str, allow_private: bool) -> None:
-    if not (is_public(address) or (allow_private and is_loopback(address))):
-        raise _Forbidden("the address is not on the public internet")
-
-
 class Outgoing:
-    """Keeps connections for as long as a worker runs. `allow_private`: this machine itself and plain http, too."""
+    """Keeps connections for as long as a worker runs.
 
-    def __init__(self, *, allow_private: bool, total_s: float = TOTAL_S) -> None:
+    `allow_private`: this machine itself and plain http, too. `trusted`: the operator chose the address in the
+    settings, so any network may be meant.
+    """
+
+    def __init__(self, *, allow_private: bool, trusted: bool = False, total_s: float = TOTAL_S) -> None:
         self._allow_private = allow_private
+        self._trusted = trusted
         # No cookies, no proxy of the environment, no automatic inflating of what others send.
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=_PublicResolver(allow_private), use_dns_cache=False, limit=100, limit_per_host=8
+                resolver=_PublicResolver(self._check), use_dns_cache=False, limit=100, limit_per_host=8
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=total_s, connect=CONNECT_S),
@@ -104,16 +104,21 @@ class Outgoing:
             trust_env=False,
         )
 
+    def _check(self, address: str) -> None:
+        allowed = self._trusted or is_public(address) or (self._allow_private and is_loopback(address))
+        if not allowed:
+            raise _Forbidden("the address is not on the public internet")
+
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send it once. Raises NotSent."""
-        fault = url_fault(url, allow_http=self._allow_private)
+        fault = url_fault(url, allow_http=self._allow_private or self._trusted)
         if fault is not None:
             raise NotSent(f"the address may not be used: {fault}")
         target = URL(url)
         try:
             # A numeric host is never resolved, so it is looked at here.
             if target.host is not None and _is_numeric(target.host):
-                _check(target.host, self._allow_private)
+                self._check(target.host)
             async with self._http.post(
                 target, headers={"user-agent": "xueshi", **headers}, data=body, allow_redirects=False
             ) as answer:

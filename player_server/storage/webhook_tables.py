@@ -23,7 +23,8 @@ webhook_endpoint = Table(
     Column("created_by", Text, nullable=False),
     Column("created_at", Ms, nullable=False),
     Column("disabled_at", Ms),
-    Column("disabled_reason", Text),  # staff | gone
+    Column("disabled_reason", Text),  # staff | gone | settings
+    Column("told_segment", BigInteger),  # of xapi: the newest watch segment that was looked at
     Index("ix_webhook_endpoint_institution", "institution_id"),
 )
 

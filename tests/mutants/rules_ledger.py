@@ -34,7 +34,7 @@ MUTANTS = (
         name="sent-into-our-own-network",
         rule="every address that a name has is looked at before anything is sent",
         file="player_server/storage/outgoing.py",
-        old="        for _kind, address in addresses:\n            _check(address, self._allow_private)\n",
+        old="        for _kind, address in addresses:\n            self._check(address)\n",
         new="",
         test="tests/storage/test_outgoing.py::test_no_connection_is_ever_made_to_this_machine_or_its_networks",
     ),

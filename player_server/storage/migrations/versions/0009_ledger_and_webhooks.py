@@ -77,6 +77,7 @@ def _webhooks() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
         sa.Column("disabled_reason", sa.Text(), nullable=True),
+        sa.Column("told_segment", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["institution_id"], ["institution.id"], name=op.f("fk_webhook_endpoint_institution_id")
         ),
