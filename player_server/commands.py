@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import sys
@@ -34,6 +35,8 @@ from workers.runner import Runner
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config.yaml"
+#: How much the worker gives way to servers for a processor (0 to 19).
+WORKER_NICENESS = 5
 DEMO = Path(__file__).parent / "demo" / "demo.yaml"
 #: What a start over removes from the data folder: only what we made there.
 OURS = (
@@ -153,6 +156,9 @@ async def work(where: Where) -> int:
     """`worker`: the background jobs until SIGTERM."""
     settings = where.settings()
     set_up_logging()
+    with contextlib.suppress(OSError):
+        # Whoever watches goes first: an import or an export must not keep a server's acks waiting.
+        os.nice(WORKER_NICENESS)
     stop = asyncio.Event()
     async with open_services(settings) as services:
         tasks = [asyncio.create_task(each) for each in (run_jobs(services), Runner(services).run())]

@@ -13,6 +13,8 @@ from player_server.learning.challenges import expire_due
 from player_server.learning.deadlines import remind_of_deadlines
 from player_server.learning.deliveries import forget, place
 from player_server.learning.findings import note_long_days, open_findings
+from player_server.learning.imports import forget_old
+from player_server.learning.jobs import delete_old
 from player_server.learning.ledger_log import log_entries, log_stragglers, sign_checkpoint
 from player_server.learning.rights import end_without_right
 from player_server.learning.services import Services
@@ -70,6 +72,9 @@ JOBS = (
     Job("tell_record_store", 2.0, tell_record_store),
     # Uploads and downloads that nobody may fetch any more.
     Job("delete_expired_files", 300.0, delete_expired),
+    # Checked sheets and finished jobs of last month.
+    Job("forget_old_imports", 3600.0, forget_old),
+    Job("delete_old_jobs", 3600.0, delete_old),
 )
 
 

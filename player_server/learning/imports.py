@@ -33,6 +33,8 @@ from player_server.storage.files import FileTooLarge, file_info, read_file_parts
 CHECK, APPLY = "import_check", "import_apply"
 #: How long an uploaded sheet is kept: it holds whole ID numbers.
 KEEP_FILE_MS = 7 * 86_400_000
+#: How long the preview and the sheet of initial secrets can be opened.
+KEEP_ROWS_MS = 30 * 86_400_000
 #: Rows that are read between two looks at the clock, and rows checked and kept in one transaction.
 PARSE_AT_ONCE = 1000
 STAGE_AT_ONCE = 500
@@ -163,6 +165,16 @@ async def discard(services: Services, who: Uploader, import_id: int) -> bool:
         await _note(conn, who, now, "discard_import", import_id, found["kind"])
     await import_rows.clear_staged(services.db, import_id)
     return True
+
+
+async def forget_old(services: Services) -> int:
+    """Remove the checked rows of imports that are long over: they hold ID numbers, if only encrypted."""
+    async with services.db.read() as conn:
+        now = (await services.clock.read(conn)).ms
+        old = await import_rows.old_runs_with_rows(conn, now - KEEP_ROWS_MS, limit=10)
+    for import_id in old:
+        await import_rows.clear_staged(services.db, import_id)
+    return len(old)
 
 
 async def _check(services: Services, run: JobRun, found: RowMapping, now: int) -> dict[str, int]:

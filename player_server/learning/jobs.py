@@ -32,6 +32,9 @@ RENEW_S = 5.0
 PROGRESS_EVERY_S = 0.5
 #: A job that failed, or whose worker died, this many times is given up; its last error stays.
 MOST_TRIES = 4
+#: How long a finished job's page can be opened, and how many go in one transaction.
+KEEP_MS = 30 * 86_400_000
+DELETE_AT_ONCE = 500
 #: The pause before the second try; doubles with each further one.
 FIRST_PAUSE_MS = 2_000
 
@@ -168,6 +171,13 @@ async def job_of(services: Services, job_id: str, institution_id: int | None) ->
 async def cancel(services: Services, conn: AsyncConnection, job_id: str) -> bool:
     """Ask to cancel a job; whether there was anything to cancel. A running one ends at its next progress."""
     return await rows.ask_to_cancel(conn, job_id, (await services.clock.read(conn)).ms)
+
+
+async def delete_old(services: Services) -> int:
+    """Remove jobs that are long over; what they made has its own life."""
+    async with services.db.write() as conn:
+        now = (await services.clock.read(conn)).ms
+        return await rows.delete_finished(conn, now - KEEP_MS, DELETE_AT_ONCE)
 
 
 # What follows is for workers.

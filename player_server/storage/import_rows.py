@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +30,16 @@ ROW_COLUMNS = (
 PROBLEM_COLUMNS = ("import_id", "position", "number", "heading", "code", "detail")
 #: Rows deleted in one transaction.
 DELETE_AT_ONCE = 2000
+
+
+async def old_runs_with_rows(conn: AsyncConnection, before: int, *, limit: int) -> list[int]:
+    """Imports that came before (UTC ms), are not being applied, and still have rows or problems."""
+    run = import_run.c
+    left = or_(
+        exists().where(import_row.c.import_id == run.id), exists().where(import_problem.c.import_id == run.id)
+    )
+    query = select(run.id).where(run.created_at < before, run.state.not_in(("checking", "applying")), left)
+    return list((await conn.scalars(query.limit(limit))).all())
 
 
 async def add_run(conn: AsyncConnection, **values: Any) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,6 +100,12 @@ async def ask_to_cancel(conn: AsyncConnection, job_id: str, now_ms: int) -> bool
         update(job).where(job.c.id == job_id, job.c.state == "running").values(cancel_asked=True)
     )
     return running.rowcount == 1
+
+
+async def delete_finished(conn: AsyncConnection, before: int, limit: int) -> int:
+    """Remove jobs that were over before this (UTC ms); returns how many."""
+    some = select(job.c.id).where(job.c.finished_at < before).limit(limit)
+    return (await conn.execute(delete(job).where(job.c.id.in_(some)))).rowcount
 
 
 def _free(now_ms: int) -> ColumnElement[bool]:
