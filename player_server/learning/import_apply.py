@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import delete, exists, select, update
@@ -26,32 +26,34 @@ from player_server.storage.import_tables import import_row
 from player_server.storage.tables import enrolment, enrolment_course, learner, person
 from player_server.storage.upsert import insert
 
-#: How long one step may hold SQLite's only write lock, in seconds: players' commits wait behind it.
-LONGEST_STEP_S = 0.025
+#: How long one step should take, in seconds. On SQLite it holds the only write lock, and players wait behind
+#: it; on PostgreSQL nobody waits, and only what a dead worker has to repeat speaks against long ones.
+LONGEST_STEP_S = {"sqlite": 0.025, "postgresql": 0.5}
+MOST_STEP_ROWS = {"sqlite": 400, "postgresql": 2000}
 FIRST_STEP_ROWS = 50
-MOST_STEP_ROWS = 400
 
 
 class Pace:
     """How many rows the next step takes, from how long the last one took."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Literal["sqlite", "postgresql"]) -> None:
         self.rows = FIRST_STEP_ROWS
         self.longest_s = 0.0
+        self._aim_s, self._most = LONGEST_STEP_S[kind], MOST_STEP_ROWS[kind]
 
     def took(self, seconds: float, rows: int) -> None:
         """A transaction over so many rows held its locks so long."""
         self.longest_s = max(self.longest_s, seconds)
         if rows == 0:
             return
-        wanted = int(rows * LONGEST_STEP_S / max(seconds, 0.001))
+        wanted = int(rows * self._aim_s / max(seconds, 0.001))
         # Slowly up, quickly down.
-        self.rows = max(10, min(wanted, self.rows * 2, MOST_STEP_ROWS))
+        self.rows = max(10, min(wanted, self.rows * 2, self._most))
 
 
 async def apply_learners(services: Services, run: JobRun, found: RowMapping) -> dict[str, object]:
     """All of a checked roster. Raises JobFailed when a row cannot be applied any more; nothing is visible then."""
-    pace = Pace()
+    pace = Pace(services.db.kind)
     total = found["new_count"] + found["changed_count"]
     async with services.db.read() as conn:
         done = await import_rows.count_applied(conn, found["id"])

@@ -32,7 +32,7 @@ MOST_NUMBERS = 1000
 
 async def apply_hours(services: Services, run: JobRun, found: RowMapping) -> dict[str, object]:
     """All of a checked sheet of hours."""
-    pace = Pace()
+    pace = Pace(services.db.kind)
     async with services.db.read() as conn:
         done = await import_rows.count_applied(conn, found["id"])
         waiting = await import_rows.waiting_numbers(conn, found["id"])
