@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from tests.bench import dashboard
 from tests.bench.cost import Cores, machine
 from tests.bench.measure import FULL, QUICK, Played, Say, Spans, Started, play, start_up
 from tests.bench.report import NAMES, Run
@@ -27,6 +28,9 @@ AT_ONCE = 2000
 
 def main(arguments: list[str] | None = None) -> int:
     """Run it; 1 if something happened that an honest run does not bring."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["dashboard"]:
+        return dashboard.main(arguments[1:])
     options = _parser().parse_args(arguments)
     run = uvloop.run(_run(options))
     print(run.text())
