@@ -20,7 +20,6 @@ from player_server.learning.services import Services
 from player_server.learning.watch import Watching
 from player_server.observe import log
 from player_server.pages.render import error_page
-from player_server.pages.staff.dashboard import DASHBOARDS
 from player_server.routes import add_routes
 from player_server.storage.clock import open_clock
 from player_server.storage.database import Database
@@ -28,7 +27,7 @@ from player_server.storage.hints import Hints
 from player_server.storage.keys import load_keys
 from player_server.storage.migrate import migrate
 from player_server.storage.playback import open_playback
-from player_server.web.keys import SERVICES
+from player_server.web.keys import DASHBOARDS, SERVICES
 from player_server.web.middlewares import install
 
 #: A Redis that does not answer within this many seconds is taken to be away.

@@ -27,6 +27,7 @@ from player_server.learning.concerns import (
     state_case,
 )
 from player_server.learning.services import Services
+from player_server.learning.staff import classes_of
 from player_server.learning.staff_scope import StaffScope
 from player_server.policy.findings import DAY_MS, Rating, china_day, rate
 from player_server.storage.job_tables import job
@@ -39,6 +40,8 @@ from telemetry.findings import FindingKind
 DAYS = 30
 #: Figures are worked out at most once in so many seconds for one scope, however many look at them.
 FRESH_S = 5.0
+#: A class that was just made may be missing in the filters so long.
+CLASSES_S = 30.0
 #: Scopes whose figures are kept; the oldest go first.
 MOST_KEPT = 200
 #: So many changes that nobody has worked off yet take longer than people wait without a word.
@@ -101,6 +104,17 @@ class Dashboards:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._kept: dict[Scope, tuple[float, asyncio.Task[Figures]]] = {}
+        self._classes: dict[Scope, tuple[float, list[str]]] = {}
+
+    async def classes(self, scope: StaffScope) -> list[str]:
+        """The names of the scope's classes, at most CLASSES_S old: for what a filter offers."""
+        key, now = (scope.institution_id, scope.classes), time.monotonic()
+        made_at, found = self._classes.get(key, (0.0, None))
+        if found is None or now - made_at > CLASSES_S:
+            _make_room(self._classes)
+            found = await classes_of(self._services, scope)
+            self._classes[key] = (now, found)
+        return found
 
     async def figures(self, scope: StaffScope) -> Figures:
         """At most FRESH_S old."""
@@ -109,12 +123,16 @@ class Dashboards:
         now = time.monotonic()
         if task is None or now - made_at > FRESH_S or (task.done() and task.exception() is not None):
             self._kept.pop(key, None)
-            while len(self._kept) >= MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            _make_room(self._kept)
             task = asyncio.create_task(read_figures(self._services, scope))
             self._kept[key] = (now, task)
         # Who goes away must not take the figures from others who wait for them.
         return await asyncio.shield(task)
+
+
+def _make_room(kept: dict[Scope, Any]) -> None:
+    while len(kept) >= MOST_KEPT:
+        kept.pop(next(iter(kept)))
 
 
 async def read_figures(services: Services, scope: StaffScope) -> Figures:

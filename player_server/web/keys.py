@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from player_server.learning.dashboard import Dashboards
 from player_server.learning.services import Services
 
 SERVICES = web.AppKey("services", Services)
+DASHBOARDS = web.AppKey("dashboards", Dashboards)

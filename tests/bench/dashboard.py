@@ -1,6 +1,6 @@
 """`./run bench dashboard`: how long the staff's pages take with many learners, on PostgreSQL, one server process.
 
-It seeds an institution as `./run seed` does, lets the roll-ups catch up, starts `serve`, and asks as a browser would:
+It seeds an institution as `./run seed` does, lets the roll-ups catch up, starts `serve`, and asks as browsers do:
 one client at a time, then twenty. With --url it asks a server that runs already.
 """
 

@@ -15,10 +15,9 @@ from player_server.auth.login_sessions import Client, open_login
 from player_server.learning.dashboard import Dashboards
 from player_server.learning.services import Services
 from player_server.pages.render import error_page
-from player_server.pages.staff.dashboard import DASHBOARDS
 from player_server.web import cookies
 from player_server.web.csrf import FIELD
-from player_server.web.keys import SERVICES
+from player_server.web.keys import DASHBOARDS, SERVICES
 from player_server.web.middlewares import install
 from tests.support.school import Pupil
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from player_server.learning.concerns import NEAR_DAYS, RECENT_DAYS, Concern, Share, State
-from player_server.learning.dashboard import DAYS, Dashboards, Figures, Group
+from player_server.learning.dashboard import DAYS, Figures, Group
 from player_server.learning.roster import NO_CLASS, Filters
 from player_server.learning.watching import Watching, watching_now
 from player_server.pages.language import Translate, translator
@@ -24,10 +24,9 @@ from player_server.policy.hours import as_words
 from player_server.policy.roles import Permission
 from player_server.storage.audit import record
 from player_server.web.address import address_of
-from player_server.web.keys import SERVICES
+from player_server.web.keys import DASHBOARDS, SERVICES
 from player_server.web.viewer import StaffViewer, require_staff
 
-DASHBOARDS = web.AppKey("dashboards", Dashboards)
 #: Classes and courses on the page; the rest is one click away.
 FIRST = 12
 #: Bars of a chart: more would be too thin to read.

@@ -11,7 +11,7 @@ from aiohttp import web
 from player_server.auth.forgotten import OpenedElsewhere, issue_initial_secret
 from player_server.learning.concerns import Concern, Share, State
 from player_server.learning.roster import NO_CLASS, Filters, Sort, filters_from
-from player_server.learning.staff import classes_of, courses_for_filters, find_own_learner, learners_page
+from player_server.learning.staff import courses_for_filters, find_own_learner, learners_page
 from player_server.pages.language import Translate
 from player_server.pages.render import N_, render, translator
 from player_server.pages.times import deadline_of, minute_text
@@ -21,10 +21,12 @@ from player_server.storage.clock import wall_ms
 from player_server.web.address import address_of
 from player_server.web.csrf import require_form, text_field
 from player_server.web.ids import database_id
-from player_server.web.keys import SERVICES
+from player_server.web.keys import DASHBOARDS, SERVICES
 from player_server.web.viewer import StaffViewer, require_staff
 
 LIST = "/staff/learners"
+#: Classes that a drop-down offers; of more, the name is typed.
+MOST_CLASSES = 200
 
 STATES = {
     State.LATE: N_("已过期未修满"),
@@ -119,7 +121,8 @@ async def learners(request: web.Request) -> web.StreamResponse:
         lines=[(each, deadline_of(each.deadline, now)) for each in page.learners],
         filters=filters,
         without=[(text, address_with(filters.without(name))) for name, text in _asked(filters, dict(titles), _)],
-        classes=await classes_of(request.app[SERVICES], viewer.scope),
+        classes=await request.app[DASHBOARDS].classes(viewer.scope),
+        most_classes=MOST_CLASSES,
         course_titles=titles,
         states={state: _(text) for state, text in STATES.items()},
         state_tones=STATE_TONES,

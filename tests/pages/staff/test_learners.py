@@ -11,6 +11,7 @@ from player_server.auth.initial_secrets import initial_hash
 from player_server.learning.people import create_learner
 from player_server.learning.services import Services
 from player_server.learning.staff import PAGE_SIZE
+from player_server.learning.standing import follow_changes
 from player_server.pages.staff import learners
 from player_server.policy.id_number import check_character
 from player_server.storage.tables import audit, person
@@ -73,6 +74,7 @@ async def test_the_list_has_own_learners_only_and_masked(services: Services, des
     await school.add_enrolment(services, learner_id, lessons.course_id)
     await school.add_entry(services, learner_id, lessons, lessons.video_ids[0], 100, institution_id=at)
     await school.add_progress(services, learner_id, lessons.video_ids[1], 5_000)
+    assert await follow_changes(services)
     status, html = await page(desk, "/staff/learners")
     assert status == 200 and "共 1 人" in html
     assert "欧**" in html and "欧阳震华" not in html and "司" not in html
