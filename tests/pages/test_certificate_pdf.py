@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from player_server.config import ConfigError, load
 from player_server.pages.certificate_pdf import MissingCharacters, Order, draw
 from player_server.storage.fonts import WELL_KNOWN, find_fonts
 from tests.support.fonts import make_font
@@ -52,3 +53,9 @@ def test_the_configured_font_goes_first(tmp_path: Path) -> None:
     font = make_font(tmp_path / "own.ttf", "学")
     assert find_fonts(font)[0] == font
     assert find_fonts(None) == tuple(Path(each) for each in WELL_KNOWN if Path(each).is_file())
+
+
+def test_a_configured_font_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> None:
+    plain = {"insecure_http": True}
+    with pytest.raises(ConfigError, match=r"certificates\.font: there is no file"):
+        load(overrides={"server": plain, "certificates": {"font": str(tmp_path / "absent.ttf")}})
