@@ -18,8 +18,10 @@ from player_server.learning.services import Services
 from player_server.policy.id_number import normalise_id_number
 from player_server.policy.names import same_name
 from player_server.policy.passwords import Weakness, weakness
+from player_server.storage import staff_actions
 from player_server.storage.audit import record
 from player_server.storage.hints import Hint
+from player_server.storage.staff_actions import Action
 from player_server.storage.tables import learner, login_session, person, phone
 
 Reset = Literal["ok", "refused"] | Weakness
@@ -76,6 +78,10 @@ async def reset_by_phone(
     return "ok"
 
 
+#: What staff confirm with a tick before they get a code, kept beside the learner as the reason.
+SECRET_REASON = "已核实，是学员本人提出的要求"  # noqa: S105
+
+
 class OpenedElsewhere(Exception):
     """Another institution opened this person's first account, and the person has a password already."""
 
@@ -111,11 +117,22 @@ async def issue_initial_secret(
             await conn.execute(
                 delete(login_session).where(login_session.c.person_id == person_id, login_session.c.must_change)
             )
+        now = (await services.clock.read(conn)).ms
+        if person_id is not None and not elsewhere:
+            await staff_actions.add(
+                conn,
+                Action.NEW_SECRET,
+                institution_id=institution_id,
+                staff_id=staff_id,
+                learner_id=learner_id,
+                reason=SECRET_REASON,
+                at=now,
+            )
         await record(
             conn,
-            at=(await services.clock.read(conn)).ms,
+            at=now,
             actor=f"staff:{staff_id}",
-            action="issue_initial_secret",
+            action=Action.NEW_SECRET.value,
             target=f"learner:{learner_id}",
             result="not_found" if person_id is None else "opened_elsewhere" if elsewhere else "ok",
             institution_id=institution_id,

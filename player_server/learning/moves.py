@@ -88,8 +88,8 @@ async def offer_move(services: Services, hand: Hand, learner_id: int, to_name: s
     return await act(services, hand, learner_id, Action.OFFER_MOVE, change)
 
 
-async def moves_of(services: Services, scope: StaffScope, institution_id: int) -> list[Move]:
-    """The moves from and to this institution, those that wait first.
+async def moves_of(services: Services, scope: StaffScope, institution_id: int, address: str) -> list[Move]:
+    """The moves from and to this institution, those that wait first. The reading is in the audit.
 
     What comes in has no class yet, so only those who see everybody see it.
     """
@@ -110,6 +110,16 @@ async def moves_of(services: Services, scope: StaffScope, institution_id: int) -
     )
     async with services.db.read() as conn:
         rows = (await conn.execute(query)).all()
+    async with services.db.write() as conn:
+        await audit.record(
+            conn,
+            at=(await services.clock.read(conn)).ms,
+            actor=scope.actor,
+            action="list_moves",
+            result=str(len(rows)),
+            institution_id=institution_id,
+            address=address,
+        )
     return [
         Move(
             id=row.id,

@@ -110,8 +110,8 @@ async def test_nobody_takes_what_was_not_offered_to_them(old: Desk, new: Desk) -
     for desk in (third, old):
         assert await take_move(desk.services, desk.hand(), desk.institution_id, move_id) is Outcome.ABSENT
     assert await end_offer(third.services, third.hand(), third.institution_id, move_id) is Outcome.ABSENT
-    assert await moves_of(third.services, third.scope, third.institution_id) == []
-    assert [each.incoming for each in await moves_of(new.services, new.scope, new.institution_id)] == [True]
+    assert await moves_of(third.services, third.scope, third.institution_id, "") == []
+    assert [each.incoming for each in await moves_of(new.services, new.scope, new.institution_id, "")] == [True]
     assert await end_offer(new.services, new.hand(), new.institution_id, move_id) is Outcome.DONE
     assert await take_move(new.services, new.hand(), new.institution_id, move_id) is Outcome.ALREADY
     assert [row.state for row in await old.rows(move)] == ["declined"]

@@ -36,7 +36,7 @@ async def moves(request: web.Request) -> web.StreamResponse:
         "staff/moves.html",
         viewer=viewer,
         page_title=_("转入转出"),
-        moves=await moves_of(request.app[SERVICES], viewer.scope, viewer.own_institution()),
+        moves=await moves_of(request.app[SERVICES], viewer.scope, viewer.own_institution(), address_of(request)),
         states={state: _(text) for state, text in _STATES.items()},
         may_take=viewer.may(Permission.IMPORT),
         may_end=viewer.may(Permission.ACT),
@@ -77,7 +77,7 @@ async def _found(request: web.Request) -> tuple[StaffViewer, Move, str]:
         raise web.HTTPNotFound
     viewer = await require_staff(request, Permission.IMPORT if action == "take" else Permission.ACT)
     move_id = database_id(request.match_info["move"])
-    seen = await moves_of(request.app[SERVICES], viewer.scope, viewer.own_institution())
+    seen = await moves_of(request.app[SERVICES], viewer.scope, viewer.own_institution(), address_of(request))
     found = next((each for each in seen if each.id == move_id), None)
     if found is None or (action == "take" and not found.incoming):
         raise web.HTTPNotFound
