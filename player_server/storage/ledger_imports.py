@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.storage.bulk import add_rows, take_ids
-from player_server.storage.ledger_corrections import is_reversed
 from player_server.storage.tables import ledger_entry
 
 #: Stands in every entry: when the conditions change it gets a new name.
@@ -76,10 +75,18 @@ async def known_entries(conn: AsyncConnection, kind: str, learner_ids: Sequence[
     found: dict[str, KnownEntry] = {}
     row = ledger_entry.c
     for start in range(0, len(learner_ids), _AT_ONCE):
-        query = select(row.source_row, row.hours, is_reversed().label("gone")).where(
-            row.source == source_of(kind), row.learner_id.in_(learner_ids[start : start + _AT_ONCE])
+        # Reversals are looked for among the same learners' entries: asking for each entry whether another one names
+        # it would read the whole ledger each time.
+        query = select(row.id, row.source, row.source_row, row.hours, row.reverses).where(
+            row.learner_id.in_(learner_ids[start : start + _AT_ONCE])
         )
-        found |= {each.source_row: KnownEntry(each.hours, bool(each.gone)) for each in await conn.execute(query)}
+        entries = (await conn.execute(query)).all()
+        gone = {each.reverses for each in entries if each.reverses is not None}
+        found |= {
+            each.source_row: KnownEntry(each.hours, each.id in gone)
+            for each in entries
+            if each.source == source_of(kind)
+        }
     return found
 
 
