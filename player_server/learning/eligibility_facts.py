@@ -224,17 +224,17 @@ def _enrolments(
 
 
 def _credits(rows: Sequence[Any]) -> dict[int, list[CreditFacts]]:
-    # Hours of a video are credited once a round, so a reversal that names no entry can mean nothing else.
-    given = {
-        (row.learner_id, row.video_id, row.round): row.id
-        for row in rows
-        if row.entry_type == "credit" and row.video_id is not None
-    }
+    # Rows are taken apart in one go: a look at a column by its name costs as much as all that is done with it.
     found: dict[int, list[CreditFacts]] = defaultdict(list)
-    for row in rows:
-        reverses = row.reverses
-        if row.entry_type == "reversal" and reverses is None:
-            reverses = given.get((row.learner_id, row.video_id, row.round))
-        entry = Entry(row.id, row.occurred_at, row.kind, row.subject, row.hours, row.specialty, reverses)
-        found[row.learner_id].append(CreditFacts(entry, row.video_id, row.round))
+    given: dict[tuple[int, int | None, int], int] = {}
+    for entry_id, learner_id, video_id, round_, kind, subject, hours, entry_type, at, reverses, specialty in rows:
+        if entry_type == "credit":
+            if video_id is not None:
+                given[learner_id, video_id, round_] = entry_id
+        elif reverses is None:
+            # Hours of a video are credited once a round, so a reversal that names no entry can mean nothing
+            # else. It was written later, and rows come in the order in which they were written.
+            reverses = given.get((learner_id, video_id, round_))
+        entry = Entry(entry_id, at, kind, subject, hours, specialty, reverses)
+        found[learner_id].append(CreditFacts(entry, video_id, round_))
     return found

@@ -11,7 +11,6 @@ courses (`basis` courses): each of them must have all its hours. Whoever must re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
@@ -38,14 +37,14 @@ FIRST_DAY = date(2000, 1, 1)
 DAYS_AHEAD = 3660
 
 
-class EntryAnswer(msgspec.Struct, frozen=True):
+class EntryAnswer(msgspec.Struct, frozen=True, gc=False):
     """How much of one ledger entry counted."""
 
     entry: int
     hours: Hours
 
 
-class RuleAnswer(msgspec.Struct, frozen=True):
+class RuleAnswer(msgspec.Struct, frozen=True, gc=False):
     """One rule in one period; by courses, one course. `begins`, `ends` and `last_day` are inclusive.
 
     `label`: the year or years, e.g. 2021; empty for a cycle, a round or a course. `last_day`: missing hours can be
@@ -66,7 +65,7 @@ class RuleAnswer(msgspec.Struct, frozen=True):
     entries: tuple[EntryAnswer, ...]
 
 
-class EnrolmentAnswer(msgspec.Struct, frozen=True):
+class EnrolmentAnswer(msgspec.Struct, frozen=True, gc=False):
     """One enrolment. `exam` passed: the exam is over, with `score` (points, decimal) if the exam service told one.
 
     `rule_version`: SHA-256 of the programme's rules. `days_left` is negative after the deadline.
@@ -88,7 +87,7 @@ class EnrolmentAnswer(msgspec.Struct, frozen=True):
     rules: tuple[RuleAnswer, ...]
 
 
-class LedgerPosition(msgspec.Struct, frozen=True):
+class LedgerPosition(msgspec.Struct, frozen=True, gc=False):
     """Where the ledger stood: its newest entry, and how many entries were in the signed log."""
 
     entry: int
@@ -113,8 +112,7 @@ class EligibilityAnswer(msgspec.Struct, frozen=True):
     ledger: LedgerPosition
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, gc=False):
     """`day` None: today. `programme` and `course` None: every enrolment."""
 
     learner_id: int
@@ -124,8 +122,7 @@ class Question:
     course_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CourseFacts:
+class CourseFacts(msgspec.Struct, frozen=True, gc=False):
     """`videos`: (id, hundredths of hours) of those that are not withdrawn."""
 
     id: int
@@ -133,8 +130,7 @@ class CourseFacts:
     videos: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CreditFacts:
+class CreditFacts(msgspec.Struct, frozen=True, gc=False):
     """A ledger entry, and the video and round it is of, if it is a video's."""
 
     entry: Entry
@@ -142,8 +138,7 @@ class CreditFacts:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class EnrolmentFacts:
+class EnrolmentFacts(msgspec.Struct, frozen=True, gc=False):
     """`programme` None: this installation does not have it. `score`: hundredths of a point of a pass that
     stands."""
 
@@ -157,8 +152,7 @@ class EnrolmentFacts:
     score: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class LearnerFacts:
+class LearnerFacts(msgspec.Struct, frozen=True, gc=False):
     """`rounds`: the newest round of each video that has more than one."""
 
     learner_id: int
@@ -317,7 +311,7 @@ def _rule(rule: RuleHours) -> RuleAnswer:
 
 
 def _entries(counted: Iterable[tuple[int, int]]) -> tuple[EntryAnswer, ...]:
-    return tuple(EntryAnswer(entry, as_decimal(hours)) for entry, hours in counted)
+    return tuple([EntryAnswer(entry, as_decimal(hours)) for entry, hours in counted])
 
 
 def _standing(evaluation: Evaluation) -> Literal["open", "warn", "late", "refused", "in_time"]:

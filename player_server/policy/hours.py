@@ -13,14 +13,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
 
 from .course_folder import Subject
 from .periods import Span, china_day, spans
 from .programmes import Gate, Kind, Name, Programme, Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry of the ledger: `occurred_at` in UTC ms, `hours` in hundredths.
 
     `specialty` is that of the entry's course; None counts for every specialty. An entry that `reverses` another one
@@ -75,16 +77,14 @@ class Standing(StrEnum):
     IN_TIME = "in_time"  # finished, not later than the deadline
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """How much of one ledger entry counted, in hundredths; it may be split where a year makes up for another."""
 
     entry_id: int
     hours: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuleHours:
+class RuleHours(msgspec.Struct, frozen=True):
     """One rule in one period. Hours in hundredths; `counted` may be more than `required`.
 
     `begins` and `ends` are inclusive (`ends` None: open); `last_day` is the last one on which missing hours can be
@@ -156,8 +156,7 @@ def evaluate(entries: Iterable[Entry], enrolment: Enrolment, programme: Programm
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Hours:
+class _Hours(msgspec.Struct, frozen=True, gc=False):
     """An entry that stands, on its day in China."""
 
     day: date
@@ -212,11 +211,15 @@ def _one_rule(
         expires_on=enrolment.expires_on,
         first_year=1 if programme.years_begin == "one_year_after_issue" else 0,
     ):
-        counted = [
-            Counted(each.entry.id, each.entry.hours - taken.get(each.entry.id, 0))
-            for each in matching
-            if span.holds(each.day) and each.entry.hours > taken.get(each.entry.id, 0)
-        ]
+        inside = [each.entry for each in matching if span.holds(each.day)]
+        if taken:
+            counted = [
+                Counted(each.id, each.hours - taken.get(each.id, 0))
+                for each in inside
+                if each.hours > taken.get(each.id, 0)
+            ]
+        else:
+            counted = [Counted(each.id, each.hours) for each in inside]
         earned = sum(each.hours for each in counted)
         last_day = span.ends
         if rule.make_up and span.make_up_until is not None and span.ends is not None:
@@ -286,8 +289,10 @@ def _standing(
         return Standing.OPEN
 
     def finished_by(day: date) -> bool:
+        if not _holds(rules, "exam"):
+            return False
         early = [each for each in hours if each.day <= day]
-        return _holds(rules, "exam") and _holds(_all_rules(early, enrolment, programme, today), "exam")
+        return len(early) == len(hours) or _holds(_all_rules(early, enrolment, programme, today), "exam")
 
     if finished_by(deadline):
         return Standing.IN_TIME
@@ -302,6 +307,7 @@ def _standing(
     return Standing.LATE if today > deadline else Standing.OPEN
 
 
+@lru_cache(maxsize=4096)
 def as_decimal(hundredths: int) -> str:
     """Always with two places, for interfaces: 150 → "1.50", -50 → "-0.50"."""
     whole, rest = divmod(abs(hundredths), 100)

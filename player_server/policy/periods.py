@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from .findings import CHINA_OFFSET_MS
 from .programmes import Period
+
+_DAY_MS = 86_400_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def china_day(ms: int) -> date:
     A fixed eight hours are right for every entry that can exist: China has had one time zone without summer time
     since September 1991. So no time-zone database has to be read, which could differ between two machines.
     """
-    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms + CHINA_OFFSET_MS)).date()
+    return date.fromordinal(_EPOCH_DAY + (ms + CHINA_OFFSET_MS) // _DAY_MS)
 
 
 def anniversary(issued_on: date, years: int) -> date:

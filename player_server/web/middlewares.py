@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 import structlog
@@ -121,6 +122,7 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
         headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
 
 
+@lru_cache(maxsize=64)
 def content_security_policy(socket: str | None, forms: str | None = None) -> str:
     """The policy of every answer. `socket` is named because not every browser counts wss: as 'self'; `forms`:
     another origin where a form of this page may end."""

@@ -1,4 +1,7 @@
-"""`./run bench`: the order of the run. The load is this process; servers and stores are children of it."""
+"""`./run bench`: the order of the run. The load is this process; servers and stores are children of it.
+
+`./run bench api` is another one: what the exam service's questions cost (`api.py`).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import dashboard
+from tests.bench import api, dashboard
 from tests.bench.cost import Cores, machine
 from tests.bench.measure import FULL, QUICK, Played, Say, Spans, Started, play, start_up
 from tests.bench.report import NAMES, Run
@@ -31,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["dashboard"]:
         return dashboard.main(arguments[1:])
+    if arguments[:1] == ["api"]:
+        return api.main(arguments[1:])
     options = _parser().parse_args(arguments)
     run = uvloop.run(_run(options))
     print(run.text())
@@ -42,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="./run bench", description=f"{__doc__} `./run bench api`: the exam service's."
+    )
     parser.add_argument("--quick", action="store_true", help="a short smoke: few players, no figures to rely on")
     parser.add_argument("--players", type=_numbers, help="e.g. 100,1000,5000")
     parser.add_argument("--at-once", type=int, help="how many connect at once; 0 leaves that out")

@@ -216,7 +216,7 @@ async def running(stores: Stores | None, folder: Path, cores: Cores) -> AsyncIte
     with running_on(cores.server):
         await child.start()
     try:
-        await _until_ready(port, child, log)
+        await until_ready(port, child, log)
         yield Server(kind, port, child, stores)
     except Exception as error:
         error.add_note(f"The {kind} server said:\n{log.read_text(errors='replace')[-2000:]}")
@@ -225,7 +225,8 @@ async def running(stores: Stores | None, folder: Path, cores: Cores) -> AsyncIte
         await child.stop(_STOP_S)
 
 
-async def _until_ready(port: int, child: ChildProcess, log: Path) -> None:
+async def until_ready(port: int, child: ChildProcess, log: Path) -> None:
+    """Wait until this server answers. Raises RuntimeError with its last words if it ends."""
     async with aiohttp.ClientSession() as http, asyncio.timeout(60):
         while True:
             try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,7 +89,7 @@ def test_a_further_entry_never_makes_a_complete_learner_incomplete(
     day: date,
 ) -> None:
     listed = with_reversals(entries, ids)
-    more = [*listed, *(replace(each, id=each.id + 100) for each in further)]
+    more = [*listed, *(msgspec.structs.replace(each, id=each.id + 100) for each in further)]
     before, after = (evaluate(each, enrolment, programme, day) for each in (listed, more))
     assert after.exam >= before.exam
     assert after.complete >= before.complete
