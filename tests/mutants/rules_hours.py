@@ -31,8 +31,8 @@ MUTANTS = (
         name="hours-made-up-twice",
         rule="an hour that makes up for one year is missing in its own",
         file=HOURS,
-        old="            Counted(each.entry.id, each.entry.hours - taken.get(each.entry.id, 0))\n",
-        new="            Counted(each.entry.id, each.entry.hours)\n",
+        old="                Counted(each.id, each.hours - taken.get(each.id, 0))\n",
+        new="                Counted(each.id, each.hours)\n",
         test=T_HOURS + "test_made_up_hours_are_missing_in_their_own_year",
     ),
     Mutant(
