@@ -52,6 +52,7 @@ from player_server.pages.staff import jobs as staff_jobs
 from player_server.pages.staff import learner as staff_learner
 from player_server.pages.staff import learner_actions as staff_learner_actions
 from player_server.pages.staff import learners as staff_learners
+from player_server.pages.staff import ledger as staff_ledger
 from player_server.pages.staff import log_in as staff_log_in
 from player_server.pages.staff import moves as staff_moves
 from player_server.pages.staff import password as staff_password
@@ -176,6 +177,8 @@ ROUTES = (
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}.json", staff_jobs.job_json),
     web.post("/staff/jobs/{id:[A-Za-z0-9_-]+}/cancel", staff_jobs.job_cancel),
     web.get("/staff/jobs/{id:[A-Za-z0-9_-]+}/file", staff_jobs.job_file),
+    # The ledger for those who must trust it
+    web.get("/staff/ledger", staff_ledger.ledger_page),
     # Who is told of the institution's events
     web.get("/staff/webhooks", staff_webhooks.endpoints),
     web.get("/staff/webhooks/new", staff_webhooks.new_endpoint),

@@ -50,6 +50,11 @@ NAMES = {
     "launch.redeem": N_("考试系统核验学员"),
     "exam.result": N_("登记考试结果"),
     "token.grant": N_("签发接口令牌"),
+    "webhook.add": N_("新增接收地址"),
+    "webhook.disable": N_("停用推送"),
+    "webhook.enable": N_("重新启用推送"),
+    "webhook.resend": N_("重新推送"),
+    "ledger.check": N_("抽查账本"),
 }
 RESULTS = {
     "ok": N_("成功"),

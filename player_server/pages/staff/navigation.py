@@ -28,6 +28,7 @@ ENTRIES = (
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
     Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
+    Entry(N_("账本核验"), "/staff/ledger", Permission.READ_AUDIT),
     Entry(N_("导入"), "/staff/imports", Permission.IMPORT),
     Entry(N_("工作人员"), "/staff/accounts", Permission.MANAGE_STAFF),
     Entry(N_("审计记录"), "/staff/audit", Permission.READ_AUDIT),
