@@ -182,6 +182,17 @@ class SqlitePlayback:
             await held.close()
 
 
+# The third one is asyncpg's when a line ends while it is in use: nothing more can be said on that line.
+_PG_AWAY = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    SQLAlchemyError,
+    OSError,
+    TimeoutError,
+)
+
+
 class PostgresPlayback:
     """PostgreSQL: one fenced UPDATE from `unnest`; a fallback that skips locked rows."""
 
@@ -217,7 +228,7 @@ class PostgresPlayback:
                     return await self._commit(connection, sql.PG_UPDATE_SKIP_LOCKED, batch, windows)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             raise BadBatch(str(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
+        except _PG_AWAY as error:
             await self.close()
             raise StoreAway(str(error)) from error
 
@@ -241,7 +252,7 @@ class PostgresPlayback:
             async with asyncio.timeout(self._patience_s):
                 connection = await self._connection()
                 rows = await connection.fetch(sql.PG_STATE, list(persons))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
+        except _PG_AWAY as error:
             await self.close()
             raise StoreAway(str(error)) from error
         return {row[0]: RowState(row[1], row[2], row[3]) for row in rows}
@@ -251,9 +262,9 @@ class PostgresPlayback:
         if self._held is not None:
             held, self._held = self._held, None
             # It carries settings of its own and may be broken: it never goes back to the pool.
-            with contextlib.suppress(SQLAlchemyError, OSError):
+            with contextlib.suppress(*_PG_AWAY):
                 await held.invalidate()
-            with contextlib.suppress(SQLAlchemyError, OSError):
+            with contextlib.suppress(*_PG_AWAY):
                 await held.close()
 
 

@@ -221,7 +221,7 @@ async def stage(
 
 
 async def _ready(made: Stage) -> bool:
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
         for url in made.urls:
             try:
                 async with http.get(f"{url}/readyz") as answer:

@@ -13,7 +13,13 @@ BY_NAME = {each.name: each for each in CAMPAIGNS}
 
 
 @pytest.mark.parametrize(
-    ("name", "store", "doses"), [("kills", "sqlite", 4), ("pauses", "postgres", 2), ("disk-full", "sqlite", 1)]
+    ("name", "store", "doses"),
+    [
+        ("kills", "sqlite", 3),
+        ("pauses", "postgres", 1),
+        ("backends-ended", "postgres", 8),
+        ("disk-full", "sqlite", 1),
+    ],
 )
 async def test_nothing_is_lost_invented_or_counted_twice(name: str, store: Store, doses: int) -> None:
     row = await play(BY_NAME[name], store, doses=doses, clients=CLIENTS, seed=1)
