@@ -37,6 +37,8 @@ LATE_DAYS = 30
 CALLS_ON_A_PAGE = 50
 #: Enrolments that are judged at once.
 AT_ONCE = 100
+#: Events that are left in one transaction: on SQLite everybody else's writing waits for it.
+TOLD_AT_ONCE = 10
 #: A page of calls looks at no more enrolments than this; who asks for the next page goes on from there.
 LOOKED_AT = 1_000
 _EPOCH = date(1970, 1, 1)
@@ -49,6 +51,7 @@ class Candidate:
     due: date
     enrolment_id: int
     learner_id: int
+    institution_id: int
 
     @property
     def key(self) -> tuple[date, int]:
@@ -200,9 +203,10 @@ async def remind_of_deadlines(services: Services) -> int:
         part = waiting[start : start + AT_ONCE]
         async with services.db.read() as conn:
             behind = await _behind(conn, services, part, now)
-        if behind:
+        for first in range(0, len(behind), TOLD_AT_ONCE):
             async with services.db.write() as conn:
-                told += sum([await _tell(conn, each, hours, now) for each, hours in behind])
+                for each, hours in behind[first : first + TOLD_AT_ONCE]:
+                    told += await _tell(conn, each, hours, now)
     return told
 
 
@@ -225,11 +229,10 @@ async def _tell(conn: AsyncConnection, candidate: Candidate, hours: ProgrammeHou
     )
     if made.rowcount == 0:
         return 0
-    institution_id = await conn.scalar(select(learner.c.institution_id).where(learner.c.id == candidate.learner_id))
     await emit(
         conn,
         DEADLINE_NEAR,
-        institution_id=int(institution_id or 0),
+        institution_id=candidate.institution_id,
         learner_id=candidate.learner_id,
         data={
             "enrolment": candidate.enrolment_id,
@@ -264,7 +267,14 @@ async def _candidates(
     farthest = max((each.days_before_expiry for each in finish.values()), default=0)
     columns = enrolment.c
     query = (
-        select(columns.id, columns.learner_id, columns.programme, columns.deadline, columns.expiry_date)
+        select(
+            columns.id,
+            columns.learner_id,
+            learner.c.institution_id,
+            columns.programme,
+            columns.deadline,
+            columns.expiry_date,
+        )
         .join(learner, learner.c.id == columns.learner_id)
         .where(
             columns.withdrawn_at.is_(None),
@@ -288,7 +298,7 @@ async def _candidates(
         else:
             continue
         if first <= due <= last:
-            found.append(Candidate(due, row.id, row.learner_id))
+            found.append(Candidate(due, row.id, row.learner_id, row.institution_id))
     return sorted(found, key=lambda each: each.key)
 
 

@@ -16,9 +16,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning import export_words as words
+from player_server.learning.certificates import decode, standing_of
 from player_server.learning.programme_hours import programme_hours
 from player_server.learning.services import Services
+from player_server.policy.certificates import stands
 from player_server.policy.findings import CHINA_OFFSET_MS
+from player_server.storage.certificate_tables import registry_batch, registry_batch_entry
 from player_server.storage.sheets import Cell
 from player_server.storage.tables import (
     challenge,
@@ -257,6 +260,33 @@ async def _ledger(page: Page) -> Rows:
     ]
 
 
+async def _retractions(page: Page) -> Rows:
+    """A row for each enrolment that stands in a batch though hours of it were reversed since."""
+    query = (
+        select(registry_batch_entry, registry_batch.c.number, registry_batch.c.opened_at)
+        .join(registry_batch, registry_batch.c.id == registry_batch_entry.c.batch_id)
+        .where(registry_batch_entry.c.learner_id.in_(page.ids))
+        .order_by(registry_batch_entry.c.learner_id, registry_batch_entry.c.id)
+    )
+    handed_over = (await page.conn.execute(query)).all()
+    standing = await standing_of(page.conn, {row.learner_id for row in handed_over})
+    rows: Rows = []
+    for row in handed_over:
+        content, now = decode(row.content), standing[row.learner_id]
+        if not stands(content.entries, now.ids):
+            reversed_at = [now.reversed_at[each] for each in content.entries if each in now.reversed_at]
+            rows.append(
+                (
+                    *page.who[row.learner_id].cells,
+                    content.programme.zh,
+                    row.number,
+                    minute(row.opened_at),
+                    minute(min(reversed_at, default=None)),
+                )
+            )
+    return rows
+
+
 SOURCES: dict[str, Source] = {
     "progress": Source(
         "课程进度",
@@ -300,6 +330,7 @@ SOURCES: dict[str, Source] = {
     "challenges": Source(
         "播放验证", (*WHO, "视频", "验证方式", "发出时间", "截止时间", "回答时间", "结果", "本机确认"), _challenges
     ),
+    "retractions": Source("上报后冲销", (*WHO, "培训项目", "批次", "上报时间", "首次冲销时间"), _retractions),
     "ledger": Source(
         "学时账目",
         (

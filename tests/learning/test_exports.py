@@ -200,6 +200,7 @@ async def test_a_batch_has_the_finished_since_the_last_one(office: Office) -> No
     assert [row["身份证号"] for row in third] == [ID_NUMBERS[1]]
     found = await batches(office.services, office.scope)
     assert [(each.number, each.count, each.closed) for each in found] == [(3, 1, True), (2, 0, True), (1, 1, True)]
+    assert await office.rows(await office.export("retractions")) == []
     # Made again it says the same, whatever has happened since.
     await school.add_entry(
         office.services,
@@ -212,6 +213,8 @@ async def test_a_batch_has_the_finished_since_the_last_one(office: Office) -> No
         occurred_at=wall_ms(),
     )
     assert await office.rows(await office.batch(found[-1].id)) == first
+    (retracted,) = await office.rows(await office.export("retractions", whole_ids=True))
+    assert (retracted["身份证号"], retracted["批次"]) == (ID_NUMBERS[0], "1")
 
 
 async def test_a_batch_that_was_collected_twice_has_nobody_twice(office: Office) -> None:

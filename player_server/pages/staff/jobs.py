@@ -29,6 +29,7 @@ TITLES: dict[str, str] = {
     "export.findings": N_("导出异常记录"),
     "export.challenges": N_("导出播放验证"),
     "export.ledger": N_("导出学时账目"),
+    "export.retractions": N_("导出上报后冲销"),
     "export.registry": N_("生成上报名单"),
     "import_check": N_("检查导入的表格"),
     "import_apply": N_("导入数据"),
