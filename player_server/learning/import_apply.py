@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from sqlalchemy import delete, exists, select, update
@@ -17,6 +17,8 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.import_check import LearnerPlan
+from player_server.learning.import_hours import open_online
+from player_server.learning.import_pace import FIRST_STEP_ROWS, Pace
 from player_server.learning.jobs import JobFailed, JobRun
 from player_server.learning.services import Services
 from player_server.policy.names import same_name
@@ -25,30 +27,6 @@ from player_server.storage.bulk import add_rows, take_ids
 from player_server.storage.import_tables import import_row
 from player_server.storage.tables import enrolment, enrolment_course, learner, person
 from player_server.storage.upsert import insert
-
-#: How long one step should take, in seconds. On SQLite it holds the only write lock, and players wait behind
-#: it; on PostgreSQL nobody waits, and only what a dead worker has to repeat speaks against long ones.
-LONGEST_STEP_S = {"sqlite": 0.025, "postgresql": 0.5}
-MOST_STEP_ROWS = {"sqlite": 400, "postgresql": 2000}
-FIRST_STEP_ROWS = 50
-
-
-class Pace:
-    """How many rows the next step takes, from how long the last one took."""
-
-    def __init__(self, kind: Literal["sqlite", "postgresql"]) -> None:
-        self.rows = FIRST_STEP_ROWS
-        self.longest_s = 0.0
-        self._aim_s, self._most = LONGEST_STEP_S[kind], MOST_STEP_ROWS[kind]
-
-    def took(self, seconds: float, rows: int) -> None:
-        """A transaction over so many rows held its locks so long."""
-        self.longest_s = max(self.longest_s, seconds)
-        if rows == 0:
-            return
-        wanted = int(rows * self._aim_s / max(seconds, 0.001))
-        # Slowly up, quickly down.
-        self.rows = max(10, min(wanted, self.rows * 2, self._most))
 
 
 async def apply_learners(services: Services, run: JobRun, found: RowMapping) -> dict[str, object]:
@@ -207,6 +185,8 @@ async def _change_learners(
                 .values(enrolment_id=plan.enrolment_id, course_id=course_id)
                 .on_conflict_do_nothing()
             )
+    # Somebody who sat in class before the enrolment came has nothing to wait for.
+    await open_online(services, conn, [row["learner_id"] for row in rows], now)
     await import_rows.mark_applied(conn, found["id"], [(row["number"], row["learner_id"], False) for row in rows])
 
 

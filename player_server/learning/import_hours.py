@@ -16,8 +16,8 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.events import COMPLETED, CREDITED, emit, emit_many
-from player_server.learning.import_apply import Pace
 from player_server.learning.import_check import HoursPlan
+from player_server.learning.import_pace import Pace
 from player_server.learning.jobs import JobRun
 from player_server.learning.programme_hours import programme_hours
 from player_server.learning.services import Services

@@ -360,6 +360,13 @@ ledger_entry = Table(
     Column("source_row", Text),
     UniqueConstraint("learner_id", "video_id", "round", "entry_type"),
     UniqueConstraint("source", "source_row"),
+    # Whether an entry was taken back is asked for each entry that is shown or counted.
+    Index(
+        "ix_ledger_entry_reverses",
+        "reverses",
+        sqlite_where=text("reverses IS NOT NULL"),
+        postgresql_where=text("reverses IS NOT NULL"),
+    ),
 )
 
 outbox = Table(

@@ -213,6 +213,14 @@ async def test_hours_in_class_open_online_study_once(office: Office) -> None:
     ]
 
 
+async def test_hours_in_class_that_were_there_before_the_enrolment_open_it(office: Office) -> None:
+    await office.confirm(await office.upload(as_xlsx(ROSTER, row_of(0, programme="re-issue"))))
+    await office.confirm(await office.upload(as_xlsx(headings("offline"), attendance(0)), "offline"))
+    await office.confirm(await office.upload(as_xlsx(ROSTER, row_of(0))))
+    rows = await office.rows(enrolment.c.programme, enrolment.c.offline_missing)
+    assert sorted(tuple(each) for each in rows) == [("jiangsu-constructor-2", False), ("re-issue", False)]
+
+
 async def test_secrets_are_given_once_and_only_to_whom_the_import_brought_in(office: Office) -> None:
     await school.add_person(office.services, "学员乙", row_of(1)[1])
     import_id = await office.upload(as_xlsx(ROSTER, row_of(0), row_of(1)))

@@ -122,3 +122,7 @@ def upgrade() -> None:
     op.add_column("learner", sa.Column("hidden_by_import", _ID, nullable=True))
     hidden = sa.text("hidden_by_import IS NOT NULL")
     op.create_index("ix_learner_hidden", "learner", ["id"], sqlite_where=hidden, postgresql_where=hidden)
+    back = sa.text("reverses IS NOT NULL")
+    op.create_index(
+        "ix_ledger_entry_reverses", "ledger_entry", ["reverses"], sqlite_where=back, postgresql_where=back
+    )
