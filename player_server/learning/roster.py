@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import Column, ColumnElement, and_, exists, select
 
 from player_server.auth.identity import TAIL, id_tail_hash
 from player_server.learning.concerns import Concern, Share, State, concerns, share_case, state_case
@@ -155,7 +155,7 @@ def standing_where(services: Services, scope: StaffScope, filters: Filters) -> l
 def order_of(filters: Filters) -> list[ColumnElement[Any]]:
     """What to order rows of `standing` by; the learner's id makes it one order."""
     row = standing.c
-    first: dict[Sort, list[ColumnElement[Any]]] = {
+    first: dict[Sort, list[Column[Any]]] = {
         Sort.CLASS: [row.class_name],
         Sort.NAME: [row.name],
         Sort.HOURS: [row.earned],
@@ -163,9 +163,11 @@ def order_of(filters: Filters) -> list[ColumnElement[Any]]:
         Sort.STUDIED: [row.studied_at],
     }
     columns = first[filters.sort]
-    if filters.descending:
-        return [*(each.desc().nulls_last() for each in columns), row.learner_id.desc()]
-    return [*(each.asc().nulls_last() for each in columns), row.learner_id]
+    ordered = [each.desc() if filters.descending else each.asc() for each in columns]
+    # Said where it changes nothing, it would keep PostgreSQL from going through the index backwards.
+    if any(each.nullable for each in columns):
+        ordered = [each.nulls_last() for each in ordered]
+    return [*ordered, row.learner_id.desc() if filters.descending else row.learner_id.asc()]
 
 
 def _search(services: Services, filters: Filters) -> list[ColumnElement[bool]]:
