@@ -6,9 +6,11 @@ What is not in a catalogue stays Chinese, and a test names it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from babel.core import negotiate_locale
@@ -50,7 +52,21 @@ def translation_to(lang: str) -> Translate:
     if lang == "zh":
         return N_
     catalogue = read_catalogue()
-    return lambda text: catalogue.get(text, text)
+    return lambda text: _English(catalogue.get(text, text))
+
+
+#: "1 hours": a figure of exactly one before a plural. Chinese has none, so the texts are written for many.
+_ONE = re.compile(r"(?<![\d.,:/-])1 (hour|day|video|row|second|minute|question|page|learner|time|attempt|error)s\b")
+
+
+class _English(str):
+    """An English text that says "1 hour" once a figure is put in."""
+
+    __slots__ = ()
+
+    def __mod__(self, values: Any) -> str:
+        text = _ONE.sub(r"1 \1", super().__mod__(values))
+        return text.replace("1 hour are missing", "1 hour is missing")
 
 
 @cache

@@ -10,7 +10,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from player_server.learning.services import Services
-from player_server.pages.language import CATALOGUES, read_catalogue
+from player_server.pages.language import CATALOGUES, read_catalogue, translation_to
 from tests.support.identity import Visitor, browsers
 
 PAGES = CATALOGUES.parents[1]
@@ -59,6 +59,13 @@ def test_templates_hold_no_chinese_outside_of_marked_texts() -> None:
         # A text that is the name of its own language stays as it is.
         source = re.sub(r'lang="zh-CN">[^<]*<', "", source)
         assert not CHINESE.search(source), (path.name, CHINESE.findall(source))
+
+
+def test_english_says_one_hour_and_two_hours() -> None:
+    _ = translation_to("en")
+    for hours, text in (("1", "1 hour missing"), ("2", "2 hours missing"), ("0.1", "0.1 hours missing")):
+        assert _("还差 %(hours)s 学时") % {"hours": hours} == text
+    assert translation_to("zh")("还差 %(hours)s 学时") % {"hours": "1"} == "还差 1 学时"
 
 
 @pytest.fixture

@@ -20,18 +20,18 @@ class Entry:
 ENTRIES = (
     Entry(N_("概览"), "/staff", Permission.READ),
     Entry(N_("学员名单"), "/staff/learners", Permission.READ),
-    Entry(N_("申诉"), "/staff/appeals", Permission.READ),
+    Entry(N_("导入"), "/staff/imports", Permission.IMPORT),
     Entry(N_("催学名单"), "/staff/calls", Permission.ACT),
+    Entry(N_("申诉"), "/staff/appeals", Permission.READ),
     Entry(N_("班级报表"), "/staff/classes", Permission.READ),
     Entry(N_("课程与视频"), "/staff/videos", Permission.READ),
     Entry(N_("转入转出"), "/staff/moves", Permission.READ),
     Entry(N_("学时证明"), "/staff/certificates", Permission.READ),
     Entry(N_("导出"), "/staff/exports", Permission.EXPORT),
-    Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
-    Entry(N_("账本核验"), "/staff/ledger", Permission.READ_AUDIT),
-    Entry(N_("导入"), "/staff/imports", Permission.IMPORT),
     Entry(N_("工作人员"), "/staff/accounts", Permission.MANAGE_STAFF),
     Entry(N_("审计记录"), "/staff/audit", Permission.READ_AUDIT),
+    Entry(N_("账本核验"), "/staff/ledger", Permission.READ_AUDIT),
+    Entry(N_("消息推送"), "/staff/webhooks", Permission.MANAGE_STAFF),
 )
 
 #: What staff call a role.
