@@ -23,14 +23,16 @@ from tests.support.school import Pupil
 
 
 @asynccontextmanager
-async def open_doors(services: Services, routes: Iterable[web.AbstractRouteDef]) -> AsyncIterator[TestServer]:
-    """A server on a free port with these routes, the product's middleware and headers."""
+async def open_doors(
+    services: Services, routes: Iterable[web.AbstractRouteDef], *, port: int | None = None
+) -> AsyncIterator[TestServer]:
+    """A server on a free port (or on this one) with these routes, the product's middleware and headers."""
     app = web.Application()
     app[SERVICES] = services
     app[DASHBOARDS] = Dashboards(services)
     install(app, error_page)
     app.add_routes(routes)
-    server = TestServer(app)
+    server = TestServer(app, port=port)
     await server.start_server()
     try:
         yield server
