@@ -94,6 +94,7 @@ ROUTES = (
     web.get("/certificates/{number}/pdf", certificates.certificate_pdf),
     web.get("/verify", certificates.verify_form),
     web.get("/verify/{number}", certificates.verify_number),
+    web.get("/verify/{number}/ledger.json", certificates.verify_proofs),
     # Watching
     web.post("/api/v1/watch-tickets", watch_tickets.post_watch_ticket),
     web.get("/ws/watch", socket.watch),

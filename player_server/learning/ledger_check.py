@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -109,14 +110,8 @@ async def _check(services: Services, row: object) -> EntryCheck:
     content = path = signature = None
     if proof is not None:
         content = entry_hash(values).hex() == proof.leaf_hash
-        steps = [bytes.fromhex(each) for each in proof.path]
-        root = root_by_inclusion(proof.position, proof.size, bytes.fromhex(proof.leaf_hash), steps)
-        path = root is not None and root.hex() == proof.root
-        try:
-            signed = open_checkpoint(proof.checkpoint, ledger_key(services).verifier())
-            signature = (signed.size, signed.root.hex()) == (proof.size, proof.root)
-        except NoteError:
-            signature = False
+        path = _leads_to_root(proof)
+        signature = _is_signed(services, proof)
     return EntryCheck(
         entry_id=values["id"],
         learner_id=values["learner_id"],
@@ -130,3 +125,53 @@ async def _check(services: Services, row: object) -> EntryCheck:
         path=path,
         signature=signature,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class InLog:
+    """How far some entries stand in the signed log: `covered` of `total`, of a log of `size` entries.
+
+    `good`: those that are covered are exactly what was signed, at `signed_at` (UTC ms; None: none is covered).
+    """
+
+    total: int
+    covered: int
+    good: bool
+    size: int
+    signed_at: int | None
+    proofs: tuple[Inclusion, ...]
+
+
+async def check_entries(services: Services, entry_ids: Collection[int]) -> InLog:
+    """Check entries that a document rests on. The caller has made sure that they are the asker's business."""
+    async with services.db.read() as conn:
+        query = select(ledger_entry).where(ledger_entry.c.id.in_(entry_ids))
+        hashes = {row.id: entry_hash(row._asdict()).hex() for row in await conn.execute(query)}
+    proofs = await inclusion(services, entry_ids)
+    good = all(
+        proof.leaf_hash == hashes.get(entry_id) and _leads_to_root(proof) and _is_signed(services, proof)
+        for entry_id, proof in proofs.items()
+    )
+    some = next(iter(proofs.values()), None)
+    return InLog(
+        total=len(set(entry_ids)),
+        covered=len(proofs),
+        good=good,
+        size=some.size if some else 0,
+        signed_at=some.signed_at if some else None,
+        proofs=tuple(proofs[each] for each in sorted(proofs)),
+    )
+
+
+def _leads_to_root(proof: Inclusion) -> bool:
+    steps = [bytes.fromhex(each) for each in proof.path]
+    root = root_by_inclusion(proof.position, proof.size, bytes.fromhex(proof.leaf_hash), steps)
+    return root is not None and root.hex() == proof.root
+
+
+def _is_signed(services: Services, proof: Inclusion) -> bool:
+    try:
+        signed = open_checkpoint(proof.checkpoint, ledger_key(services).verifier())
+    except NoteError:
+        return False
+    return (signed.size, signed.root.hex()) == (proof.size, proof.root)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from player_server.auth.throttle import forgive
 from player_server.learning.certificates import Certificate, NotComplete, issue, own_certificate, verify
+from player_server.learning.ledger_check import InLog, check_entries
 from player_server.observe import log
 from player_server.pages.certificate_pdf import DrawingFailed, MissingCharacters, Order, draw
 from player_server.pages.certificate_sheet import headings, revoked_text, row_of, sheet_of
@@ -20,6 +21,7 @@ from player_server.web.address import address_of
 from player_server.web.csrf import require_form, text_field
 from player_server.web.ids import database_id
 from player_server.web.keys import SERVICES
+from player_server.web.problems import Problem
 from player_server.web.turns import await_turn
 from player_server.web.viewer import StaffViewer, Viewer, require_learner
 
@@ -86,7 +88,31 @@ async def verify_number(request: web.Request) -> web.StreamResponse:
     if found is None:
         return _verify_page(request, None, typed=show_number(number), state="unknown")
     await forgive(request.app[SERVICES], attempt)
-    return _verify_page(request, found, typed=show_number(number), state="valid" if found.valid else "revoked")
+    in_log = await check_entries(request.app[SERVICES], found.content.entries)
+    return _verify_page(
+        request, found, typed=show_number(number), state="valid" if found.valid else "revoked", in_log=in_log
+    )
+
+
+async def verify_proofs(request: web.Request) -> web.StreamResponse:
+    """GET /verify/{number}/ledger.json: that the entries it rests on are in the signed log (docs/ledger.md)."""
+    number = read_number(request.match_info["number"][:LONGEST_NUMBER])
+    if number is None:
+        raise Problem(404, "not_found", "This cannot be the number of a certificate.")
+    attempt = await await_turn(request, "verify", address_of(request))
+    found = await verify(request.app[SERVICES], number)
+    if found is None:
+        raise Problem(404, "not_found", "There is no such certificate.")
+    await forgive(request.app[SERVICES], attempt)
+    in_log = await check_entries(request.app[SERVICES], found.content.entries)
+    document = {
+        "certificate": show_number(number),
+        "valid": found.valid,
+        "entries": in_log.total,
+        "covered": in_log.covered,
+        "proofs": [each.as_json() for each in in_log.proofs],
+    }
+    return web.json_response(document, headers={"Cache-Control": "no-store", **_NOT_INDEXED})
 
 
 def paper_page(
@@ -172,7 +198,9 @@ async def _own(request: web.Request) -> tuple[Viewer, Certificate]:
     return viewer, found
 
 
-def _verify_page(request: web.Request, found: Certificate | None, *, typed: str, state: str) -> web.Response:
+def _verify_page(
+    request: web.Request, found: Certificate | None, *, typed: str, state: str, in_log: InLog | None = None
+) -> web.Response:
     _ = translator(request)
     lang = lang_of(request)
     response = render(
@@ -189,6 +217,8 @@ def _verify_page(request: web.Request, found: Certificate | None, *, typed: str,
         checked_at=minute_text(wall_ms()),
         typed=typed,
         state=state,
+        in_log=in_log,
+        signed_at="" if in_log is None or in_log.signed_at is None else minute_text(in_log.signed_at),
     )
     response.headers.update(_NOT_INDEXED)
     return response

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import pytest_asyncio
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from player_server.learning.certificates import my_programmes
+from player_server.learning.ledger_log import log_entries, sign_checkpoint
 from player_server.learning.services import Services
 from player_server.pages import certificates, home, hours
 from player_server.pages.staff import certificates as staff_certificates
 from player_server.storage.certificate_tables import certificate
 from player_server.storage.clock import wall_ms
-from player_server.storage.tables import audit
+from player_server.storage.tables import audit, ledger_entry
 from tests.support import school
 from tests.support.doors import browser_of, csrf_in, open_doors
 
@@ -54,6 +55,7 @@ async def server(services: Services) -> AsyncIterator[TestServer]:
         web.get("/certificates/{number}", certificates.certificate),
         web.get("/verify", certificates.verify_form),
         web.get("/verify/{number}", certificates.verify_number),
+        web.get("/verify/{number}/ledger.json", certificates.verify_proofs),
         web.get("/staff/certificates", staff_certificates.certificates),
         web.get("/staff/certificates/{number}", staff_certificates.certificate),
     ]
@@ -183,6 +185,28 @@ async def test_the_public_page_shows_hours_and_only_a_masked_name(
             assert reply.headers["Location"] == f"/verify/{number}"
         assert (await page(anybody, "/verify/" + "0" * 16))[0] == 404
         assert "这不是证明的编号" in (await page(anybody, "/verify/hello"))[1]
+
+
+async def test_the_public_page_says_whether_its_hours_are_in_the_signed_ledger(
+    services: Services, server: TestServer, finished: Finished
+) -> None:
+    number = (await finished.take()).rsplit("/", 1)[1]
+    async with browser_of(services, server) as anybody:
+        assert "有 0 条已在签名账本中" in (await page(anybody, f"/verify/{number}"))[1]
+        await log_entries(services)
+        await sign_checkpoint(services)
+        assert "1 条学时都在签名账本中" in (await page(anybody, f"/verify/{number}"))[1]
+        async with anybody.get(f"/verify/{number}/ledger.json") as reply:
+            document = await reply.json()
+        assert (document["valid"], document["covered"]) == (True, 1)
+        (proof,) = document["proofs"]
+        assert proof["entry"] == finished.entry_id and proof["leaf_hash"] == proof["checkpoint"]["root"]
+        async with services.db.write() as conn:
+            await conn.execute(update(ledger_entry).values(rule_version="other"))
+        assert "与签名账本不一致" in (await page(anybody, f"/verify/{number}"))[1]
+        for unknown in ("0" * 16, "hello"):
+            async with anybody.get(f"/verify/{unknown}/ledger.json") as reply:
+                assert reply.status == 404
 
 
 async def test_who_tries_numbers_waits_ever_longer(server: TestServer, services: Services) -> None:
