@@ -129,6 +129,8 @@ ROUTES = (
     web.post("/staff/moves/{move}/{action}", staff_moves.do),
     web.get("/staff/videos", staff_videos.videos),
     web.get("/staff/videos/{video}", staff_videos.video),
+    web.get("/staff/videos/{video}/file", staff_videos.ask_file),
+    web.post("/staff/videos/{video}/file", staff_videos.replace),
     web.get("/staff/videos/{video}/answers", staff_videos.answers),
     web.post("/staff/videos/{video}/answers", staff_videos.correct),
     web.get("/staff/videos/{video}/actions/{action}", staff_videos.ask),

@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     ELSEWHERE = "opened_elsewhere"  # only the institution of the person's first account may
     NOT_LATER = "not_later"  # the new deadline is not later than the present one, or over already
     NO_INSTITUTION = "no_such_institution"  # of this name, besides one's own
+    BAD_FILE = "bad_file"  # no video that browsers play
     TOO_MANY_HOURS = "too_many_hours"  # more than the video has left to give
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiohttp import ClientSession
+from aiohttp import ClientSession, FormData
 from aiohttp.test_utils import TestServer
 from sqlalchemy import update
 
@@ -14,8 +16,10 @@ from player_server.learning.services import Services
 from player_server.routes import ROUTES
 from player_server.storage.job_tables import job
 from player_server.storage.person_tables import staff_action
+from player_server.storage.progress import video_progress
 from player_server.storage.tables import audit, staff, video
 from tests.support import school
+from tests.support.clips import make_clip
 from tests.support.doors import browser_of, csrf_in, open_doors
 from tests.support.quizzes import add_quiz
 from tests.support.staff_desk import Desk, open_desk
@@ -114,3 +118,41 @@ async def test_right_answers_are_for_the_owner_only_and_foreign_videos_absent(
         for number in (desk.lessons.video_ids[0], 999, "x"):
             for below in ("", "/answers", "/actions/withdraw", "/actions/burn"):
                 assert (await page(foreign, f"/staff/videos/{number}{below}"))[0] == 404
+
+
+async def upload(browser: ClientSession, path: str, content: bytes, **fields: str) -> tuple[int, str]:
+    _, html = await page(browser, path)
+    form = FormData()
+    for key, value in ({"csrf": csrf_in(html), "reason": "画质太差", "confirm": "yes"} | fields).items():
+        form.add_field(key, value)
+    form.add_field("file", content, filename="新.mp4", content_type="video/mp4")
+    async with browser.post(path, data=form, allow_redirects=False) as reply:
+        return reply.status, reply.headers.get("Location", "") or await reply.text()
+
+
+async def test_a_replaced_file_is_for_those_who_start_now(
+    services: Services, desk: Desk, office: ClientSession, tmp_path: Path
+) -> None:
+    clip = await asyncio.to_thread(make_clip, tmp_path / "new.mp4")
+    content, number = clip.read_bytes(), desk.lessons.video_ids[0]
+    started = await school.add_learner(services, desk.institution_id)
+    await school.add_progress(services, started.learner_id, number, 20_000)
+    path, before = f"{path_of(desk)}/file", (await desk.rows(video))[0].media_sha
+    folder = services.settings.media_folder
+    for wrong in ({"reason": ""}, {"confirm": ""}):
+        assert (await upload(office, path, content, **wrong))[0] == 422
+    assert (await upload(office, path, content, csrf="x"))[0] == 403
+    status, html = await upload(office, path, b"no video at all" * 1000)
+    assert status == 422 and "MP4" in html
+    assert (await desk.rows(video))[0].media_sha == before
+    assert [each.name for each in folder.iterdir()] == [], "nothing of what was refused is kept"
+    assert await upload(office, path, content) == (303, f"{path_of(desk)}?done=file")
+    after = (await desk.rows(video))[0].media_sha
+    assert after != before and [each.name for each in folder.iterdir()] == [f"{after}.mp4"]
+    assert (await upload(office, path, content))[0] == 422, "the same file again"
+    async with services.db.read() as conn:
+        old = await video_progress(conn, started.learner_id, number)
+        new = await video_progress(conn, desk.pupil.learner_id, number)
+    assert old is not None and old.media_sha == before and old.frontier_ms == 20_000
+    assert new is not None and new.media_sha == after
+    assert [row.action for row in await desk.rows(staff_action)] == ["replace_video"]
