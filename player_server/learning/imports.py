@@ -7,11 +7,7 @@ What belongs here: the story of one import and who may do what to it. What a she
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from collections.abc import AsyncIterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +33,7 @@ KEEP_FILE_MS = 7 * 86_400_000
 KEEP_ROWS_MS = 30 * 86_400_000
 #: Rows that are read between two looks at the clock, and rows checked and kept in one transaction.
 PARSE_AT_ONCE = 1000
-STAGE_AT_ONCE = 500
+STAGE_AT_ONCE = 250
 #: Faults kept: nobody reads more before correcting the sheet.
 MOST_PROBLEMS = 5000
 #: States in which an import can still be thrown away.
@@ -183,28 +179,26 @@ async def _check(services: Services, run: JobRun, found: RowMapping, now: int) -
         raise UnreadableSheet("file_gone")
     data = b"".join([part async for part in read_file_parts(services.db, found["file_id"])])
     most_rows = services.settings.imports.most_rows
-    with ThreadPoolExecutor(1, initializer=_be_nice) as pool:
-        loop = asyncio.get_running_loop()
-        table = await loop.run_in_executor(pool, read_table, data, most_rows)
-        if not table.rows:
-            raise UnreadableSheet("empty_file")
-        columns, missing = find_columns(kind, table.rows[0])
-        if missing:
-            return await _stage_headings(services, import_id, missing)
-        rows = list(enumerate(table.rows[1:], 2))
-        checker = Checker(services, found["institution_id"], kind)
-        async with services.db.read() as conn:
-            await checker.prepare(conn)
-        keeper = _Keeper(services, import_id)
-        today = china_day(now)
-        for start in range(0, len(rows), PARSE_AT_ONCE):
-            await run.progress(start, len(rows))
-            piece = rows[start : start + PARSE_AT_ONCE]
-            parsed = await loop.run_in_executor(pool, parse_rows, kind, services.keys, columns, piece, today)
-            for first in range(0, len(parsed), STAGE_AT_ONCE):
-                async with services.db.read() as conn:
-                    good, faults = await checker.check(conn, parsed[first : first + STAGE_AT_ONCE])
-                await keeper.keep(good, faults)
+    table = await asyncio.to_thread(read_table, data, most_rows)
+    if not table.rows:
+        raise UnreadableSheet("empty_file")
+    columns, missing = find_columns(kind, table.rows[0])
+    if missing:
+        return await _stage_headings(services, import_id, missing)
+    rows = list(enumerate(table.rows[1:], 2))
+    checker = Checker(services, found["institution_id"], kind)
+    async with services.db.read() as conn:
+        await checker.prepare(conn)
+    keeper = _Keeper(services, import_id)
+    today = china_day(now)
+    for start in range(0, len(rows), PARSE_AT_ONCE):
+        await run.progress(start, len(rows))
+        piece = rows[start : start + PARSE_AT_ONCE]
+        parsed = await asyncio.to_thread(parse_rows, kind, services.keys, columns, piece, today)
+        for first in range(0, len(parsed), STAGE_AT_ONCE):
+            async with services.db.read() as conn:
+                good, faults = await checker.check(conn, parsed[first : first + STAGE_AT_ONCE])
+            await keeper.keep(good, faults)
     if keeper.counts["row_count"] == 0:
         raise UnreadableSheet("no_rows")
     await run.progress(len(rows), len(rows))
@@ -282,9 +276,3 @@ async def _note(conn: AsyncConnection, who: Uploader, now: int, action: str, imp
         result=str(result),
         address=who.address,
     )
-
-
-def _be_nice() -> None:
-    """Reading a large sheet takes seconds of a processor; players go first. Linux knows priorities of threads."""
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
