@@ -17,6 +17,7 @@ from player_server.operating.backup import backup, restore
 from player_server.operating.doctor import doctor
 from player_server.operating.ledger import check_ledger
 from player_server.operating.serving import serve, serve_many
+from player_server.operating.staff import staff_add
 from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import GIVE_UP
 
@@ -60,6 +61,15 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return commands.seed_school(where, options.learners, options.classes, options.institution)
         case "exam-token":
             return service_commands.exam_token(where, options.key, options.client)
+        case "staff-add":
+            return staff_add(
+                where,
+                options.username,
+                name=options.name,
+                role=options.role,
+                institution_name=options.institution,
+                new=options.new,
+            )
         case "rotate-keys":
             return service_commands.rotate_keys(where, at_once=options.at_once)
         case "client":
@@ -137,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint", metavar="FILE", type=Path, action="extend", nargs="+", help="checkpoints, or their folder"
     )
     ledger.add_argument("--key", help="the public key or its file; default: ledger.pub of the keys folder")
+    _add_staff(parsers.add_parser("staff-add"))
     seed = parsers.add_parser("seed")
     _add_where(seed)
     seed.add_argument("--learners", type=int, default=1000)
@@ -170,6 +181,15 @@ def _add_client_parsers(parsers: Any) -> None:
     add.add_argument("--regulator", action="store_true")
     add.add_argument("--scopes", help="names with commas; default: all")
     rotate.add_argument("--grace-hours", type=float, default=24, help="how long the old one is accepted")
+
+
+def _add_staff(parser: argparse.ArgumentParser) -> None:
+    _add_where(parser)
+    parser.add_argument("username")
+    parser.add_argument("--name", help="how colleagues know them; default: the user name")
+    parser.add_argument("--role", default="owner", choices=("owner", "auditor", "regulator"))
+    parser.add_argument("--institution", metavar="NAME")
+    parser.add_argument("--new", action="store_true", help="make the institution if it is not there")
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

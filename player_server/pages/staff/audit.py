@@ -39,6 +39,7 @@ NAMES = {
     "list_staff_accounts": N_("查看工作人员"),
     "open_staff_account": N_("创建工作人员账户"),
     "change_staff_account": N_("更改工作人员账户"),
+    "open_institution": N_("创建机构"),
     "close_staff_account": N_("停用工作人员账户"),
     "renew_staff_password": N_("重置工作人员密码"),
     "read_audit": N_("查看审计记录"),
