@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: How many are drawn at once in one server; others wait their turn.
 AT_ONCE = 2
-#: A drawing that takes longer is given up, in seconds.
-LONGEST_S = 20.0
+#: A drawing that takes longer is given up, in seconds. It is polite, so on a busy machine it takes its time.
+LONGEST_S = 60.0
 #: The drawing process is polite to the server beside it.
 NICE = 10
 #: Exit status: characters are missing; they stand in the output.
