@@ -14,14 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.appeals import Appeal, State, appeal_of, select_appeals
 from player_server.learning.events import tell_of_entries
+from player_server.learning.findings import Observed, by_day
+from player_server.learning.one_learner import Asked, checks_of
+from player_server.learning.records import MOST_FINDINGS
 from player_server.learning.reversals import lock_person
 from player_server.learning.services import Services
 from player_server.learning.settle import Credit, announce
 from player_server.learning.staff_actions import Action, Hand, Outcome
 from player_server.learning.staff_scope import StaffScope
+from player_server.policy.findings import china_day
 from player_server.policy.id_number import mask_id_number
 from player_server.policy.names import mask_name
 from player_server.storage import audit, staff_actions
+from player_server.storage.findings import findings_of
 from player_server.storage.ledger import Pair, Subject, find_subject, gather_evidence, mark_credited
 from player_server.storage.ledger_corrections import add_made_up, made_up_hours
 from player_server.storage.person_tables import appeal
@@ -36,6 +41,8 @@ RULE_VERSION = "appeal-1"
 PAGE_SIZE = 50
 #: The newest stretches up to the appeal that are shown beside it.
 BESIDE = 20
+#: Checks so long before and after are shown with them.
+AROUND_MS = 30 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ class Beside:
 
     appeal: StaffAppeal
     segments: tuple[StoredSegment, ...]
+    asked: tuple[Asked, ...]  # checks within AROUND_MS
+    findings: tuple[Observed, ...]  # of the same day
     rest: int
     video_hours: int
     credited: bool
@@ -116,7 +125,11 @@ async def find_appeal(services: Services, scope: StaffScope, appeal_id: int, add
             return None
         until = row.until or row.since
         segments = await segments_of(conn, row.learner_id, BESIDE, video_id=row.video_id, before=until)
+        checks = await checks_of(conn, row.person_id, row.learner_id)
+        findings = by_day(await findings_of(conn, row.person_id, row.learner_id, MOST_FINDINGS))
         rest, hours, credited = await _rest(conn, row)
+    near = [each for each in checks if row.since - AROUND_MS <= each.issued_at <= until + AROUND_MS]
+    same_day = [each for each in findings if each.day == china_day(row.since)]
     async with services.db.write() as conn:
         await audit.record(
             conn,
@@ -128,7 +141,7 @@ async def find_appeal(services: Services, scope: StaffScope, appeal_id: int, add
             institution_id=row.institution_id,
             address=address,
         )
-    return Beside(_of_staff(services, row), tuple(segments), rest, hours, credited)
+    return Beside(_of_staff(services, row), tuple(segments), tuple(near), tuple(same_day), rest, hours, credited)
 
 
 async def answer_appeal(services: Services, hand: Hand, appeal_id: int, *, accept: bool, hours: int = 0) -> Outcome:

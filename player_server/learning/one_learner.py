@@ -237,7 +237,7 @@ async def _videos(
     for sent in await _attempts(conn, learner_id):
         attempts[sent.video_id].append(sent)
     asked: dict[int, list[Asked]] = defaultdict(list)
-    for check in await _asked(conn, person_id, learner_id):
+    for check in await checks_of(conn, person_id, learner_id):
         asked[check.video_id].append(check)
     credits: dict[int, list[LedgerLine]] = defaultdict(list)
     for entry in ledger:
@@ -315,7 +315,8 @@ async def _attempts(conn: AsyncConnection, learner_id: int) -> list[Attempt]:
     return [Attempt(*each) for each in await conn.execute(query)]
 
 
-async def _asked(conn: AsyncConnection, person_id: int, learner_id: int) -> list[Asked]:
+async def checks_of(conn: AsyncConnection, person_id: int, learner_id: int) -> list[Asked]:
+    """The newest checks of a learner, newest first."""
     row = challenge.c
     query = (
         select(row.video_id, row.kind, row.issued_at, row.answered_at, row.outcome, row.same_device)

@@ -12,6 +12,7 @@ from player_server.learning.appeals import State
 from player_server.learning.staff_actions import Hand, Outcome
 from player_server.pages.redirects import see_other
 from player_server.pages.render import N_, render, translator
+from player_server.pages.staff.learner import check_moment
 from player_server.pages.staff.words import words_of
 from player_server.pages.times import clock_text, length_text, minute_text
 from player_server.policy.hours import as_words
@@ -136,6 +137,7 @@ def _page(
         hours=hours,
         longest=LONGEST_TEXT,
         named=words_of(_),
+        checks=[check_moment(check, _) for check in found.asked],
         words=as_words,
         minute=minute_text,
         clock=clock_text,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from player_server.learning.one_learner import LearnerRecord, VideoLine, read_learner
+from player_server.learning.one_learner import Asked, LearnerRecord, VideoLine, read_learner
 from player_server.pages.hour_rules import rule_words
 from player_server.pages.language import Translate, lang_of
 from player_server.pages.render import N_, render, translator
@@ -106,18 +106,7 @@ def moments_of(line: VideoLine, words: dict[str, dict[str, str]], _: Translate) 
         )
         place = f"{length_text(each.from_ms)} → {length_text(each.to_ms)}"
         found.append(Moment(each.started_at, _("学习"), f"{place} · {after}", counted_ms=each.to_ms - each.from_ms))
-    for check in line.asked:
-        kind = _("身份验证") if check.kind == "identity" else _("在场验证")
-        if check.outcome == "answered" and check.answered_at is not None:
-            seconds = {"seconds": max(0, check.answered_at - check.issued_at) // 1000}
-            details, tone = _("%(seconds)s 秒后确认") % seconds, "ok"
-            if check.same_device:
-                details += " · " + _("用播放的手机确认")
-        elif check.outcome == "missed":
-            details, tone = _("超时未确认"), "warn"
-        else:
-            details, tone = _("等待确认"), "info"
-        found.append(Moment(check.issued_at, kind, details, tone))
+    found.extend(check_moment(check, _) for check in line.asked)
     for sent in line.attempts:
         details = _("答对 %(right)s / %(total)s 题") % {"right": sent.right, "total": sent.total}
         if sent.regraded:
@@ -138,6 +127,19 @@ def moments_of(line: VideoLine, words: dict[str, dict[str, str]], _: Translate) 
             )
         )
     return sorted(found, key=lambda each: each.at, reverse=True)
+
+
+def check_moment(check: Asked, _: Translate) -> Moment:
+    """One check on the phone, in words."""
+    kind = _("身份验证") if check.kind == "identity" else _("在场验证")
+    if check.outcome == "answered" and check.answered_at is not None:
+        details = _("%(seconds)s 秒后确认") % {"seconds": max(0, check.answered_at - check.issued_at) // 1000}
+        if check.same_device:
+            details += " · " + _("用播放的手机确认")
+        return Moment(check.issued_at, kind, details, "ok")
+    if check.outcome == "missed":
+        return Moment(check.issued_at, kind, _("超时未确认"), "warn")
+    return Moment(check.issued_at, kind, _("等待确认"), "info")
 
 
 def _programme_names(request: web.Request, record: LearnerRecord) -> dict[str, str]:
