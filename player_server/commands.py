@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from player_server.app import open_services
 from player_server.config import Settings
-from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
+from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, DemoError, load_demo
 from player_server.demo.seed import INSTITUTION as SEED_INSTITUTION
 from player_server.demo.seed import seed
 from player_server.learning.course_import import import_course
@@ -74,6 +74,10 @@ async def start_all(where: Where, *, fresh: bool) -> int:
         await _open_database(settings)
         async with open_services(where.settings()) as services:
             accounts = await load_demo(services)
+    except DemoError as error:
+        if valkey is not None:
+            await valkey.stop()
+        raise CommandError(f"the demo's course cannot be imported: {error}") from None
     except BaseException:
         if valkey is not None:
             await valkey.stop()
@@ -134,6 +138,9 @@ async def _forget(settings: Settings) -> None:
                 await valkey.stop()
         except ValkeyError as error:
             raise CommandError(str(error)) from None
+    for key, url in (("database_url", settings.data.database_url), ("redis_url", settings.data.redis_url)):
+        if url is not None:
+            print(f"--fresh forgets what is in {settings.folder}; what data.{key} names stays as it is.")
     for name in OURS:
         path = settings.folder / name
         if path.is_dir():

@@ -11,6 +11,7 @@ import hmac
 from dataclasses import dataclass
 from enum import StrEnum
 
+from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +30,7 @@ from player_server.learning.challenges import (
     rules_of,
 )
 from player_server.learning.services import Services
-from player_server.observe import log
+from player_server.observe import log, metrics
 from player_server.policy.challenges import Answer, state_of
 from player_server.policy.id_number import normalise_id_number
 from player_server.policy.names import mask_name, same_name
@@ -45,7 +46,13 @@ from player_server.storage.challenges import (
     lock_challenge,
     revoke_phone,
 )
+from player_server.storage.turns import Window, take_turn
 from telemetry.findings import FindingKind
+
+#: So many forged codes of one check are written down in …
+FORGED_WRITTEN = 20
+#: … this time, in milliseconds. More of them say nothing new.
+FORGED_WINDOW_MS = 3_600_000
 
 
 class Screen(StrEnum):
@@ -102,8 +109,20 @@ async def refuse_forged(services: Services, text: str, browser: Browser) -> Answ
     if asked is None:
         log.info("challenge_code_unknown", address=browser.address)
         return Answer.UNKNOWN
+    if not await _is_worth_writing(services, asked.id):
+        return Answer.UNKNOWN
     async with services.db.write() as conn:
         return await refuse(conn, asked, Answer.UNKNOWN, browser, now)
+
+
+async def _is_worth_writing(services: Services, challenge_id: str) -> bool:
+    """Whoever knows the id of a check could otherwise fill the audit with it. Fails open: it is written."""
+    window = Window(f"xueshi:forged:{{{challenge_id}}}", FORGED_WRITTEN, 1, 1, FORGED_WINDOW_MS, False)
+    try:
+        return (await take_turn(services.redis, window)).wait_ms == 0
+    except (RedisError, OSError):
+        metrics.redis_failures.labels("forged_codes").inc()
+        return True
 
 
 async def show_again(services: Services, challenge_id: str, browser: Browser) -> PhonePage | Answer:

@@ -51,9 +51,9 @@ async def kills(stage: Stage, doses: int) -> None:
         await asyncio.sleep(stage.rng.uniform(0.4, 1.2))
         target = stage.rng.choice(["node"] * 3 + ["worker", "redis"] + ["postgres"] * (stage.postgres is not None))
         if target == "node":
-            await _again(stage.rng.choice(stage.nodes))
+            await _again(stage, stage.rng.choice(stage.nodes))
         elif target == "worker":
-            await _again(stage.worker)
+            await _again(stage, stage.worker)
         elif target == "redis":
             stage.valkey.kill()
             await stage.valkey.wait()
@@ -66,10 +66,10 @@ async def kills(stage: Stage, doses: int) -> None:
         await stage.some_earn()
 
 
-async def _again(child: ChildProcess) -> None:
+async def _again(stage: Stage, child: ChildProcess) -> None:
     child.kill()
     await child.wait()
-    await child.start()
+    await stage.start(child)
 
 
 async def restarts(stage: Stage, doses: int) -> None:
@@ -79,7 +79,7 @@ async def restarts(stage: Stage, doses: int) -> None:
         began = time.monotonic()
         await child.stop()
         assert time.monotonic() - began < 10, "a stop took longer than ten seconds"
-        await child.start()
+        await stage.start(child)
         stage.doses += 1
         await stage.some_earn()
         await asyncio.sleep(1)

@@ -65,6 +65,8 @@ class Stage:
     recoveries: list[float] = field(default_factory=list)  # seconds from a fault's end to the next ack of anybody
     doses: int = 0
     _playing: list[asyncio.Task[None]] = field(default_factory=list)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _keeper: asyncio.Task[None] | None = None
 
     @property
     def urls(self) -> list[str]:
@@ -75,8 +77,22 @@ class Stage:
         assert self.running.worker is not None
         return self.running.worker
 
+    async def start(self, child: ChildProcess) -> None:
+        """Start a process that ended; one at a time, because the keeper may be about to do the same."""
+        async with self._starting:
+            await child.start()
+
+    async def _keep(self) -> None:
+        """What systemd does: a server that could not start because its database was away is started again."""
+        while True:
+            await asyncio.sleep(1)
+            for child in (*self.nodes, self.worker):
+                if not child.running:
+                    await self.start(child)
+
     def play(self) -> None:
         """Let every client study."""
+        self._keeper = asyncio.create_task(self._keep())
         self._playing = [asyncio.create_task(client.run()) for client in self.clients]
 
     async def all_earn(self, limit_s: float = 60.0) -> float:
@@ -126,6 +142,9 @@ class Stage:
             client.stop()
         for each in self._playing:
             each.cancel()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         await asyncio.gather(*self._playing, return_exceptions=True)
 
     async def _is_settled(self) -> bool:

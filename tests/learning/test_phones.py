@@ -11,7 +11,7 @@ from player_server.auth.passwords import hash_password
 from player_server.auth.throttle import count_attempt
 from player_server.learning.challenge_tokens import code_for
 from player_server.learning.challenges import Browser, confirm, current_code, renew
-from player_server.learning.phones import PhonePage, Screen, bind, open_code, rebind, show_again
+from player_server.learning.phones import FORGED_WRITTEN, PhonePage, Screen, bind, open_code, rebind, show_again
 from player_server.learning.services import Services
 from player_server.policy.challenges import Answer
 from player_server.storage.challenges import revoke_phone
@@ -128,6 +128,9 @@ async def test_guessed_codes_are_unknown_and_written_down_if_they_name_a_challen
     genuine_but_absent = code_for(check.services.keys, "nobody", 0)
     assert await open_code(check.services, genuine_but_absent, MINE) == Answer.UNKNOWN
     assert await check.audited() == ["unknown"]
+    for number in range(2 * FORGED_WRITTEN):
+        assert await open_code(check.services, f"{check.challenge_id}.{number}", MINE) == Answer.UNKNOWN
+    assert len(await check.audited()) == FORGED_WRITTEN, "one who guesses on must not fill the audit"
     assert await check.held() == check.challenge_id
 
 

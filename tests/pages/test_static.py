@@ -13,7 +13,14 @@ from player_server.pages.static import static_file
 
 @pytest.mark.parametrize(
     "path",
-    ["../../config.yaml", "%2e%2e/%2e%2e/config.yaml", "..%2f..%2fconfig.yaml", "%2Fetc%2Fpasswd", "nothing.js"],
+    [
+        "../../config.yaml",
+        "%2e%2e/%2e%2e/config.yaml",
+        "..%2f..%2fconfig.yaml",
+        "%2Fetc%2Fpasswd",
+        "nothing.js",
+        "a%00.js",
+    ],
 )
 async def test_only_files_of_the_folder_are_served_and_only_todays_are_kept(path: str) -> None:
     app = web.Application()

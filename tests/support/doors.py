@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from player_server.auth.login_sessions import Client, open_login
 from player_server.learning.dashboard import Dashboards
@@ -40,9 +42,15 @@ async def open_doors(
         await server.close()
 
 
+class HasUrl(Protocol):
+    """A server as a browser sees it."""
+
+    def make_url(self, path: str) -> URL: ...
+
+
 @asynccontextmanager
 async def browser_of(
-    services: Services, server: TestServer, pupil: Pupil | None = None, *, staff_id: int | None = None
+    services: Services, server: HasUrl, pupil: Pupil | None = None, *, staff_id: int | None = None
 ) -> AsyncIterator[ClientSession]:
     """A browser of its own: logged in as this learner, as this member of staff, or as nobody."""
     token = None
