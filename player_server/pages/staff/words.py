@@ -23,7 +23,7 @@ FINDINGS = {
 }
 
 RATINGS = {
-    Rating.INFORMATIONAL: N_("提示"),
+    Rating.INFORMATIONAL: N_("仅供参考"),
     Rating.REVIEW: N_("需要查看"),
     Rating.SERIOUS: N_("严重"),
 }
