@@ -173,7 +173,12 @@ class Stores:
             async with self._migrating:
                 running = await stack.enter_async_context(
                     product(
-                        self._database(folder, stack), valkey.url, folder, None, launcher=_launcher(clock), **parts
+                        await self._database(folder, stack),
+                        valkey.url,
+                        folder,
+                        None,
+                        launcher=_launcher(clock),
+                        **parts,
                     )
                 )
             assert running.server is not None
@@ -188,11 +193,12 @@ class Stores:
                 await arena.until_ready(arena.nodes[-1])
             yield arena
 
-    def _database(self, folder: Path, stack: AsyncExitStack) -> str:
+    async def _database(self, folder: Path, stack: AsyncExitStack) -> str:
         if self.postgres is None:
             return f"sqlite+aiosqlite:///{folder / 'xueshi.sqlite'}"
-        name = self.postgres.create_database()
-        stack.callback(self.postgres.drop_database, name)
+        # In a thread: on a busy disk this takes seconds, in which all honest pages of this process would be silent.
+        name = await asyncio.to_thread(self.postgres.create_database)
+        stack.push_async_callback(asyncio.to_thread, self.postgres.drop_database, name)
         return self.postgres.url(name)
 
     async def close(self) -> None:
