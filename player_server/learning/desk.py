@@ -12,8 +12,8 @@ from typing import Any
 
 #: Questions that one round answers; more wait for the next one, so that nobody makes others wait for longer.
 MOST = 1000
-#: Rounds at once: while one waits for the database another one is worked out.
-AT_ONCE = 2
+#: Rounds at once. One round of all who wait costs the database half of two rounds of half of them each.
+AT_ONCE = 1
 
 Round = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 

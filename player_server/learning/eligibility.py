@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.auth import signing
 from player_server.auth.service_clients import ServiceClient
@@ -81,9 +83,15 @@ async def work_out(
 ) -> tuple[int, list[EligibilityAnswer | None]]:
     """(the store's clock in UTC ms, answers). For the product's own pages: nothing is noted or signed."""
     async with services.db.snapshot() as conn:
-        now = (await services.clock.read(conn)).ms
-        facts = await read_facts(conn, services.programmes, institution_id, questions)
-        ledger = await read_position(conn)
+        return await _work_out(services, conn, institution_id, questions)
+
+
+async def _work_out(
+    services: Services, conn: AsyncConnection, institution_id: int | None, questions: Sequence[Question]
+) -> tuple[int, list[EligibilityAnswer | None]]:
+    now = (await services.clock.read(conn)).ms
+    facts = await read_facts(conn, services.programmes, institution_id, questions)
+    ledger = await read_position(conn)
     as_of, today = rfc3339(now), china_day(now)
     return now, [_one(facts, each, today, as_of, ledger) for each in questions]
 
@@ -131,28 +139,36 @@ def fingerprint(client: ServiceClient, found: EligibilityAnswer) -> str:
 
 async def _answer_all(services: Services, taken: Sequence[Request]) -> list[list[EligibilityAnswer | None]]:
     questions = [question for each in taken for question in each.questions]
-    now, answers = await work_out(services, taken[0].client.institution_id, questions)
-    rows = []
+    institution_id = taken[0].client.institution_id
+    if services.db.kind == "postgresql":
+        # One transaction for both: each further one costs every round four trips to the database.
+        async with services.db.snapshot() as conn:
+            now, answers = await _work_out(services, conn, institution_id, questions)
+            await audit.record_many(conn, _audit_rows(taken, answers, now))
+    else:
+        now, answers = await work_out(services, institution_id, questions)
+        async with services.db.write() as conn:
+            await audit.record_many(conn, _audit_rows(taken, answers, now))
     found = iter(answers)
-    grouped: list[list[EligibilityAnswer | None]] = []
-    for each in taken:
-        mine = [next(found) for _ in each.questions]
-        grouped.append(mine)
-        for question, one in zip(each.questions, mine, strict=True):
-            rows.append(
-                audit.row(
-                    at=now,
-                    actor=each.client.actor,
-                    institution_id=each.client.institution_id,
-                    action="eligibility.read",
-                    target=f"learner:{question.learner_id}",
-                    result="not_found" if one is None else "eligible" if one.eligible else "not_eligible",
-                    address=each.address,
-                )
-            )
-    async with services.db.write() as conn:
-        await audit.record_many(conn, rows)
-    return grouped
+    return [[next(found) for _ in each.questions] for each in taken]
+
+
+def _audit_rows(
+    taken: Sequence[Request], answers: Sequence[EligibilityAnswer | None], now: int
+) -> list[dict[str, Any]]:
+    asked = [(each, question) for each in taken for question in each.questions]
+    return [
+        audit.row(
+            at=now,
+            actor=request.client.actor,
+            institution_id=request.client.institution_id,
+            action="eligibility.read",
+            target=f"learner:{question.learner_id}",
+            result="not_found" if one is None else "eligible" if one.eligible else "not_eligible",
+            address=request.address,
+        )
+        for (request, question), one in zip(asked, answers, strict=True)
+    ]
 
 
 def _one(

@@ -55,7 +55,8 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only looks, and whose statements all see the same instant."""
+        """A transaction whose statements all see the same instant. On SQLite it only looks; on PostgreSQL it may
+        add rows of what it has looked at."""
         async with self._instant.begin() as conn:
             yield conn
 

@@ -290,3 +290,31 @@ async def test_a_disabled_client_is_refused(exam: Exam) -> None:
     async with exam.services.db.write() as conn:
         await conn.execute(update(service_client).values(disabled_at=1))
     assert (await exam.ask("exam"))[0] == 401
+
+
+async def test_a_client_that_asks_too_often_is_told_when_to_go_on(
+    sqlite_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    services = await make_services(sqlite_url, valkey_url, tmp_path / "paced", exam={"requests_per_minute": 20})
+    at = await school.add_institution(services, "示例")
+    pupil = await school.add_learner(services, at)
+    for client in ("exam", "other"):
+        await add_client_row(services, client, at)
+    path = f"/api/v1/eligibility/{pupil.learner_id}"
+    async with (
+        open_doors(services, [eligibility.ELIGIBILITY.route()]) as server,
+        browser_of(services, server) as http,
+    ):
+        # A minute may begin in between; two of them are never enough for all of these.
+        statuses = []
+        for _ in range(50):
+            async with http.get(path, headers=bearer(services)) as reply:
+                statuses.append(reply.status)
+                assert reply.headers["RateLimit-Policy"] == '"minute";q=20;w=60'
+                if reply.status == 429:
+                    assert reply.headers["RateLimit"].startswith('"minute";r=0;t=')
+                    assert 0 < int(reply.headers["Retry-After"]) <= 60
+        assert set(statuses) == {200, 429}
+        async with http.get(path, headers=bearer(services, "other")) as reply:
+            assert reply.status == 200
+    await close_services(services)
