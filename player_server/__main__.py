@@ -18,6 +18,7 @@ from player_server.operating.doctor import doctor
 from player_server.operating.ledger import check_ledger
 from player_server.operating.serving import serve, serve_many
 from player_server.operating.staff import staff_add
+from player_server.operating.webhooks import webhook_add, webhook_disable, webhook_list
 from player_server.operating.where import CommandError, Where
 from player_server.standalone.supervisor import GIVE_UP
 
@@ -74,8 +75,20 @@ def _command(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return service_commands.rotate_keys(where, at_once=options.at_once)
         case "client":
             return _client_command(where, options)
+        case "webhook":
+            return _webhook_command(where, options)
         case other:
             raise CommandError(f"no such command: {other}")
+
+
+def _webhook_command(where: Where, options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    match options.what:
+        case "add":
+            return webhook_add(where, options.url, name=options.name, topics=options.topics)
+        case "disable":
+            return webhook_disable(where, options.id)
+        case _:
+            return webhook_list(where)
 
 
 def _client_command(where: Where, options: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -162,8 +175,19 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument(
         "--at-once", action="store_true", help="the old key leaked: nothing it signed counts any more"
     )
+    _add_webhook_parsers(parsers.add_parser("webhook").add_subparsers(dest="what", metavar="WHAT", required=True))
     _add_client_parsers(parsers.add_parser("client").add_subparsers(dest="what", metavar="WHAT", required=True))
     return parser
+
+
+def _add_webhook_parsers(parsers: Any) -> None:
+    add, disable = parsers.add_parser("add"), parsers.add_parser("disable")
+    for parser in (add, disable, parsers.add_parser("list")):
+        _add_where(parser)
+    add.add_argument("url")
+    add.add_argument("--name", required=True)
+    add.add_argument("--topics", help="names with commas; default: all")
+    disable.add_argument("id", type=int)
 
 
 def _add_client_parsers(parsers: Any) -> None:

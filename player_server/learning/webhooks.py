@@ -23,7 +23,7 @@ from player_server.storage.webhook_tables import webhook_delivery, webhook_endpo
 from player_server.storage.webhooks import drop_waiting, send_again
 
 LONGEST_NAME = 60
-#: Endpoints in use of one institution: each event is written once for each of them.
+#: Endpoints in use of one institution, or of all of them: each event is written once for each of them.
 MOST_ENDPOINTS = 20
 PAGE_SIZE = 50
 
@@ -50,11 +50,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """The member of staff who acts, and for whom."""
+    """Who acts, and for whom. `staff_id` None: the operator; `institution_id` None: for all institutions."""
 
-    staff_id: int
-    institution_id: int
-    address: str
+    staff_id: int | None
+    institution_id: int | None
+    address: str | None
+
+    @property
+    def actor(self) -> str:
+        """For the audit."""
+        return "operator" if self.staff_id is None else f"staff:{self.staff_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ async def add_endpoint(
             url=url,
             secret_seed=seed,
             topics=" ".join(chosen),
-            created_by=f"staff:{hand.staff_id}",
+            created_by=hand.actor,
             created_at=now,
         )
         endpoint_id = int((await conn.execute(row.returning(webhook_endpoint.c.id))).scalar_one())
@@ -141,8 +146,8 @@ async def add_endpoint(
     return endpoint_id, secret_of(services, seed)
 
 
-async def endpoints_of(services: Services, institution_id: int) -> list[Endpoint]:
-    """All of an institution, newest first, with how they stand."""
+async def endpoints_of(services: Services, institution_id: int | None) -> list[Endpoint]:
+    """All of an institution (None: those told of all), newest first, with how they stand."""
     row, made = webhook_delivery.c, webhook_endpoint.c
     async with services.db.read() as conn:
         found = await conn.execute(
@@ -194,14 +199,14 @@ def _endpoint(row: Any, *, waiting: int = 0, given_up: int = 0, failing: Any = N
     )
 
 
-async def find_endpoint(services: Services, institution_id: int, endpoint_id: int | None) -> Endpoint | None:
+async def find_endpoint(services: Services, institution_id: int | None, endpoint_id: int | None) -> Endpoint | None:
     """One of this institution, without its numbers; None for all others."""
     async with services.db.read() as conn:
         row = await _own(conn, institution_id, endpoint_id)
     return None if row is None else _endpoint(row)
 
 
-async def _own(conn: AsyncConnection, institution_id: int, endpoint_id: int | None) -> Any:
+async def _own(conn: AsyncConnection, institution_id: int | None, endpoint_id: int | None) -> Any:
     if endpoint_id is None:
         return None
     made = webhook_endpoint.c
@@ -290,7 +295,7 @@ async def _record(
     await audit.record(
         conn,
         at=now,
-        actor=f"staff:{hand.staff_id}",
+        actor=hand.actor,
         action=action,
         result="done",
         institution_id=hand.institution_id,

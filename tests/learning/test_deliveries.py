@@ -52,7 +52,7 @@ class Desk:
         self.endpoint_id = 0
 
     async def tell(self, learner_id: int, number: int, *, at: int | None = None) -> None:
-        institution_id = at or self.hand.institution_id
+        institution_id = at or self.hand.institution_id or 0
         async with self.services.db.write() as conn:
             await emit(
                 conn,
@@ -158,7 +158,7 @@ async def test_after_three_days_it_is_given_up_visibly_and_can_be_sent_again(des
     page = await deliveries_page(desk.services, desk.endpoint_id, state=State.GIVEN_UP, number=1)
     (given_up,) = page.deliveries
     desk.receiver.answer = lambda message: 200
-    stranger = Hand(desk.hand.staff_id, desk.hand.institution_id + 1, "")
+    stranger = Hand(desk.hand.staff_id, (desk.hand.institution_id or 0) + 1, "")
     assert not await resend(desk.services, stranger, desk.endpoint_id, given_up.id)
     assert await resend(desk.services, desk.hand, desk.endpoint_id, given_up.id)
     assert await desk.open_events() == 1
@@ -224,7 +224,7 @@ async def test_disabled_by_hand_or_by_410_nothing_more_is_sent(desk: Desk) -> No
     await desk.tell(1, 4)
     await desk.send()
     assert desk.numbers() == [4]
-    stranger = Hand(desk.hand.staff_id, desk.hand.institution_id + 1, "")
+    stranger = Hand(desk.hand.staff_id, (desk.hand.institution_id or 0) + 1, "")
     assert not await set_disabled(desk.services, stranger, desk.endpoint_id, disabled=True)
     assert await set_disabled(desk.services, desk.hand, desk.endpoint_id, disabled=True)
     await desk.tell(1, 5)
@@ -267,3 +267,26 @@ async def test_what_is_no_endpoint_is_refused_with_its_fault(services: Services)
     first, second = [await add_endpoint(services, hand, **good) for _ in range(2)]
     assert not isinstance(first, Fault) and not isinstance(second, Fault) and first[1] != second[1]
     assert len(await endpoints_of(services, at)) == 2
+
+
+async def test_the_operators_receivers_get_the_events_of_all_institutions_and_are_nobody_elses(
+    desk: Desk,
+) -> None:
+    operator = Hand(None, None, None)
+    async with receiving() as everything:
+        made = await add_endpoint(
+            desk.services, operator, name="主管部门", url=everything.url, topics=["hours.credited"]
+        )
+        assert not isinstance(made, Fault)
+        everything.secret = made[1]
+        other = await school.add_institution(desk.services, "另一家")
+        await desk.tell(1, 1)
+        await desk.tell(2, 2, at=other)
+        await desk.send()
+        desk.endpoint_id = made[0]
+        await desk.send()
+        assert [each["data"]["number"] for each in everything.got] == [1, 2] and desk.numbers() == [1]
+    assert [each.id for each in await endpoints_of(desk.services, None)] == [made[0]]
+    assert made[0] not in [each.id for each in await endpoints_of(desk.services, desk.hand.institution_id)]
+    assert not await set_disabled(desk.services, desk.hand, made[0], disabled=True)
+    assert await set_disabled(desk.services, operator, made[0], disabled=True)
