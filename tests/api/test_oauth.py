@@ -110,7 +110,7 @@ async def test_a_proof_is_good_once_and_for_the_address_of_the_token_too(exam: E
     proof = make_client_proof(private_pem(exam.key), "exam", f"{AUDIENCE}/oauth/token")
     assert (await exam.prove(proof))[0] == 200
     status, answer = await exam.prove(proof)
-    assert (status, answer["error"]) == (401, "invalid_client")
+    assert (status, answer.get("error")) == (401, "invalid_client")
 
 
 async def test_a_secret_works_in_the_body_and_in_the_header(exam: Exam) -> None:
@@ -164,7 +164,7 @@ async def test_what_is_asked_for_wrongly_is_named(exam: Exam) -> None:
             "client_assertion": make_client_proof(private_pem(exam.key), "exam", ISSUER),
         }  # fmt: skip
         status, answer = await exam.token("", **credential, **form)
-        assert (status, answer["error"]) == (400, error), form
+        assert (status, answer.get("error")) == (400, error), form
 
 
 async def test_the_documents_lead_from_the_issuer_to_the_keys(exam: Exam) -> None:
@@ -187,7 +187,7 @@ async def test_the_documents_lead_from_the_issuer_to_the_keys(exam: Exam) -> Non
 async def test_a_right_signature_does_not_help_wrong_claims_of_a_proof(exam: Exam, changes: dict[str, Any]) -> None:
     proof = sign_by_hand(exam.key, {"alg": "EdDSA"}, claims_of_proof(changes))
     status, answer = await exam.prove(proof)
-    assert (status, answer["error"]) == (401, "invalid_client")
+    assert (status, answer.get("error")) == (401, "invalid_client")
 
 
 def claims_of_proof(changes: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +225,7 @@ async def test_forged_proofs_are_refused(exam: Exam) -> None:
     }
     for name, proof in forgeries.items():
         status, answer = await exam.prove(proof)
-        assert (status, answer["error"]) == (401, "invalid_client"), name
+        assert (status, answer.get("error")) == (401, "invalid_client"), name
         assert "client_id" not in str(answer) and "signature" not in str(answer), name
     assert (await exam.prove(genuine + "A" * 5000))[0] == 400
     assert (await exam.prove(genuine, client_id="other"))[0] == 401
@@ -287,7 +287,7 @@ async def test_forged_access_tokens_are_refused_everywhere_alike(exam: Exam) -> 
     }
     for name, token in forgeries.items():
         status, answer = await exam.ask(token)
-        assert (status, answer["code"]) == (401, "invalid_token"), name
+        assert (status, answer.get("code")) == (401, "invalid_token"), name
         answer.pop("request_id")
         assert set(answer) == {"type", "title", "status", "code", "detail"}, name
     assert (await exam.ask(None))[0] == 401
