@@ -166,17 +166,18 @@ async def test_a_running_job_ends_soon_after_it_was_cancelled_and_a_waiting_one_
             await run.progress(1, None)
             await asyncio.sleep(0.01)
 
+    async def cancel(job_id: str) -> bool:
+        async with services.db.write() as conn:
+            return await jobs.cancel(services, conn, job_id)
+
+    waiting = await ask(services)
+    assert await cancel(waiting) and (await see(services, waiting)).state == "cancelled"
     running = await ask(services)
     async with worker(services, {"count": endless}):
         await started.wait()
-        waiting = await ask(services, kind="unknown")
-        for job_id in (running, waiting):
-            async with services.db.write() as conn:
-                assert await jobs.cancel(services, conn, job_id)
+        assert await cancel(running)
         assert (await over(services, running)).state == "cancelled"
-        assert (await over(services, waiting)).state == "cancelled"
-    async with services.db.write() as conn:
-        assert not await jobs.cancel(services, conn, running)
+    assert not await cancel(running)
 
 
 async def test_a_worker_that_is_told_to_stop_hands_its_job_back(services: Services) -> None:
