@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from player_server.learning.exam_results import results_of
 from player_server.learning.one_learner import Asked, LearnerRecord, VideoLine, read_learner
 from player_server.pages.hour_rules import rule_words
 from player_server.pages.language import Translate, lang_of
@@ -55,6 +56,8 @@ async def learner(request: web.Request) -> web.StreamResponse:
         record = await read_learner(request.app[SERVICES], viewer.scope, learner_id, address_of(request))
     if record is None:
         raise web.HTTPNotFound
+    async with request.app[SERVICES].db.read() as conn:
+        results = await results_of(conn, record.learner_id)
     _ = translator(request)
     words = words_of(_)
     done = _DONE.get(request.query.get("done", ""))
@@ -77,6 +80,7 @@ async def learner(request: web.Request) -> web.StreamResponse:
         strip=strip_of,
         moments=lambda line: moments_of(line, words, _),
         programme_names=_programme_names(request, record),
+        exam_results=results,
     )
 
 

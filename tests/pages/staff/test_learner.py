@@ -11,6 +11,8 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import insert, select, update
 
 from player_server.auth.login_sessions import Client, open_login
+from player_server.auth.service_clients import ServiceClient
+from player_server.learning.exam_results import Recorded, Result, record_result
 from player_server.learning.people import create_learner
 from player_server.learning.services import Services
 from player_server.learning.settle import settle
@@ -201,3 +203,11 @@ async def test_foreign_and_absent_learners_are_the_same_and_readers_change_nothi
     teacher = await office.staff("teacher", "teacher")
     async with browser_of(services, office.server, staff_id=teacher) as browser:
         assert (await page(browser, office.path))[0] == 404, "a class that is not the teacher's"
+
+
+async def test_results_of_the_exam_stand_at_their_enrolment(office: Office, desk: ClientSession) -> None:
+    client = ServiceClient("exam", office.institution_id)
+    failed = Result(office.pupil.learner_id, "failed", score=4150)
+    assert isinstance(await record_result(office.services, client, failed, "k", address=ADDRESS), Recorded)
+    _, html = await page(desk, office.path)
+    assert "41.5 分" in html and "未通过" in html
