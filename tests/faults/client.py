@@ -107,6 +107,7 @@ class Client:
                 self.history.unexpected.append(f"ticket: {answer.status} {await answer.text()}")
                 return None
             ticket = (await answer.json())["ticket"]
+        asked = time.monotonic()
         page = await WatchClient.open(url, ticket, video_id, open_timeout=5, close_timeout=1)
         if self.history.began is None:
             self.history.began = time.monotonic()
@@ -117,6 +118,9 @@ class Client:
         if answer_["type"] != "welcome":
             page.socket.transport.abort()
             return None
+        study = self.history.study(video_id)
+        if study.began is None:
+            study.began, study.began_ms = asked, round(answer_["frontier"] * 1000)
         self._welcomed(page, answer_)
         return page
 
@@ -174,6 +178,9 @@ class Client:
     def _ack(self, ack: dict[str, Any], study: Study) -> bool:
         """Take in an ack. Returns whether it is dropped."""
         history, frontier = self.history, round(ack["frontier"] * 1000)
+        passed = (time.monotonic() - (study.began or 0.0)) * 1000
+        if frontier - study.began_ms > passed and not history.early:
+            history.early.append(f"{history.learner_id}: {frontier} ms from {study.began_ms} in {passed:.0f} ms")
         if self.rng.random() < DROPPED:
             study.dropped_ms = max(study.dropped_ms, frontier)
             return True

@@ -22,6 +22,8 @@ class Study:
     acked_ms: int = 0  # the furthest frontier that an ack which arrived has promised
     dropped_ms: int = 0  # … that an ack has promised which the client pretends not to have got
     watched: bool = False  # an ack said so
+    began: float | None = None  # before the first hello, in seconds of the client's monotonic clock
+    began_ms: int = 0  # the frontier of the first welcome
 
     def is_watched(self) -> bool:
         return self.watched
@@ -34,6 +36,7 @@ class History:
     learner_id: int
     person_id: int
     studies: dict[int, Study] = field(default_factory=dict)
+    early: list[str] = field(default_factory=list)  # acks of more than the time since the first hello
     epochs: list[int] = field(default_factory=list)  # of every welcome, in the order in which they came
     beats: int = 0
     acks: int = 0
@@ -93,6 +96,7 @@ def judge(histories: Iterable[History], durable: Durable, max_rate: float = 1.0)
         verdict.unknown_durable += history.unknown_durable
         verdict.unexpected += history.unexpected
         verdict.lost += history.lost
+        verdict.phantom += history.early
         _studies(history, durable, credits, verdict)
         _time(history, durable, max_rate, verdict)
         for before, after in zip(history.epochs, history.epochs[1:], strict=False):

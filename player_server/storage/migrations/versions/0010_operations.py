@@ -1,4 +1,4 @@
-"""Not written yet: operations."""
+"""No change: what operations keep needs no table. Its number is the next one's foundation, so it stays."""
 
 from __future__ import annotations
 
