@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -15,6 +17,12 @@ from player_server.storage.tables import learner, ledger_entry
 from telemetry.messages import Close
 from tests.gateway.conftest import Stage
 from tests.support.school import DURATION_MS, add_progress, add_staff
+
+
+@pytest.fixture
+def parts() -> dict[str, Any]:
+    """On a busy machine a page must not fall silent while staff act: it would be told that instead."""
+    return {"watch": {"lock_ttl_s": 60.0}}
 
 
 async def hand_of(stage: Stage) -> tuple[Hand, int]:
