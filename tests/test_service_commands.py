@@ -7,39 +7,37 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import yaml
 
 from player_server.__main__ import main
-from player_server.storage.database import Database
 from player_server.storage.keys import load_keys
-from player_server.storage.migrate import migrate
 
 
-@pytest.fixture
-def config(tmp_path: Path, valkey_url: str) -> Path:
-    """The configuration of an installation with one institution."""
+async def run(*arguments: str) -> int:
+    """One command, in a thread: it has a loop of its own."""
+    return await asyncio.to_thread(main, list(arguments))
+
+
+@pytest_asyncio.fixture
+async def config(tmp_path: Path) -> Path:
+    """The configuration of an installation with one institution. Nothing here asks Redis."""
     path = tmp_path / "config.yaml"
-    tree = {"server": {"insecure_http": True}, "data": {"folder": str(tmp_path), "redis_url": valkey_url}}
-    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-
-    async def make() -> None:
-        db = Database(f"sqlite+aiosqlite:///{tmp_path / 'xueshi.sqlite'}")
-        await migrate(db)
-        await db.close()
-
-    asyncio.run(make())
+    data = {"folder": str(tmp_path), "redis_url": "redis://127.0.0.1:1/0"}
+    path.write_text(yaml.safe_dump({"server": {"insecure_http": True}, "data": data}), encoding="utf-8")
+    assert await run("migrate", "--config", str(path)) == 0
     with sqlite3.connect(tmp_path / "xueshi.sqlite") as conn:
         conn.execute("INSERT INTO institution (name, created_at) VALUES ('示例', 1)")
     return path
 
 
-def test_clients_are_added_rotated_listed_and_switched_off(
+async def test_clients_are_added_rotated_listed_and_switched_off(
     config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     where = ["--config", str(config)]
-    assert main(["client", "add", "exam", "--institution", "示例", "--scopes", "eligibility,hours", *where]) == 0
+    assert await run("client", "add", "exam", "--institution", "示例", "--scopes", "eligibility,hours", *where) == 0
     assert "BEGIN PRIVATE KEY" in capsys.readouterr().out
-    assert main(["client", "add", "audit", "--regulator", "--secret", *where]) == 0
+    assert await run("client", "add", "audit", "--regulator", "--secret", *where) == 0
     secret = capsys.readouterr().out.strip()
     assert len(secret) == 43
     for wrong in (
@@ -50,12 +48,12 @@ def test_clients_are_added_rotated_listed_and_switched_off(
         ["add", "x", "--regulator", "--key", str(config)],
         ["disable", "nobody"],
     ):
-        assert main(["client", *wrong, *where]) not in (0, None), wrong
+        assert await run("client", *wrong, *where) not in (0, None), wrong
         assert capsys.readouterr().err.startswith("xueshi: "), wrong
-    assert main(["client", "rotate", "exam", "--secret", *where]) == 0
-    assert main(["client", "disable", "audit", *where]) == 0
+    assert await run("client", "rotate", "exam", "--secret", *where) == 0
+    assert await run("client", "disable", "audit", *where) == 0
     capsys.readouterr()
-    assert main(["client", "list", *where]) == 0
+    assert await run("client", "list", *where) == 0
     listed = capsys.readouterr().out.splitlines()
     assert listed == [
         "exam  exam  示例  secret  eligibility hours",
@@ -64,12 +62,12 @@ def test_clients_are_added_rotated_listed_and_switched_off(
     assert secret.encode() not in (tmp_path / "xueshi.sqlite").read_bytes()
 
 
-def test_a_new_signing_key_is_announced_before_it_signs(config: Path, tmp_path: Path) -> None:
+async def test_a_new_signing_key_is_announced_before_it_signs(config: Path, tmp_path: Path) -> None:
     signing = load_keys(tmp_path / "keys").signing
     old = signing.current(0)
-    assert main(["rotate-keys", "--config", str(config)]) == 0
+    assert await run("rotate-keys", "--config", str(config)) == 0
     assert len(signing.jwks(0)["keys"]) == 2
     assert signing.current(old.signs_from).kid == old.kid
-    assert main(["rotate-keys", "--at-once", "--config", str(config)]) == 0
+    assert await run("rotate-keys", "--at-once", "--config", str(config)) == 0
     (only,) = signing.jwks(0)["keys"]
     assert only["kid"] != old.kid
