@@ -250,6 +250,8 @@ async def cutting_proxy(folder: Path, rng_cut: Callable[[], bool]) -> AsyncItera
                 while data := await far_reader.read(65536):
                     writer.write(data)
                     await writer.drain()
+            # Whoever said good-bye waits for the other side to close.
+            writer.close()
 
         answering = asyncio.create_task(back())
         with suppress(OSError):
