@@ -62,6 +62,14 @@ async def _log(services: Services, reach: int | None) -> int:
     return len(entries)
 
 
+async def begins_with(hashes: LogHashes, signed: Checkpoint) -> bool:
+    """Whether the log still begins with what was signed; it does not where leaves are missing."""
+    try:
+        return await hashes.root(signed.size) == signed.root
+    except LookupError:
+        return False
+
+
 async def sign_checkpoint(services: Services) -> int:
     """Sign how the log stands, if it has grown and the last time is long enough ago; 1 if it was signed now.
 
@@ -80,7 +88,7 @@ async def sign_checkpoint(services: Services) -> int:
         notes = [note for note in (kept, served.note if served else None) if note is not None]
         known = [open_checkpoint(note, signer.verifier()) for note in dict.fromkeys(notes)]
         hashes = LogHashes(conn)
-        forked = [each for each in known if each.size > size or await hashes.root(each.size) != each.root]
+        forked = [each for each in known if each.size > size or not await begins_with(hashes, each)]
         if forked:
             metrics.ledger_forked.inc()
             log.error("ledger_forked", signed=forked[0].size, size=size)

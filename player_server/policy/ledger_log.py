@@ -109,7 +109,12 @@ class LedgerAudit:
         self._whole = leaf.position == self._tree.size and len(self._faults) < MOST_FAULTS
         if not self._whole:
             return False
-        self._tree.add(bytes.fromhex(leaf.hash) if leaf.entry is None else entry_hash(leaf.entry))
+        hashed = _hash_now(leaf)
+        if hashed is None or not (isinstance(leaf.logged_at, int) and isinstance(leaf.entry_id, int)):
+            # Nothing behind it can be compared.
+            self._whole = False
+            return False
+        self._tree.add(hashed)
         if leaf.logged_at > self._newest_at:
             self._ages.append((self._newest_id, self._newest_at))
             self._newest_at = leaf.logged_at
@@ -154,5 +159,16 @@ def _faults_of(leaf: Leaf, expected: int) -> Iterable[Fault]:
         yield Fault(expected, f"position {expected} is missing from the log; the next one is {leaf.position}")
     elif leaf.entry is None:
         yield Fault(expected, f"position {expected}: entry {leaf.entry_id} was removed")
-    elif entry_hash(leaf.entry).hex() != leaf.hash:
+    elif (hashed := _hash_now(leaf)) is None or hashed.hex() != leaf.hash:
         yield Fault(expected, f"position {expected}: entry {leaf.entry_id} is not the one that was logged")
+    elif not isinstance(leaf.logged_at, int):
+        yield Fault(expected, f"position {expected}: the moment it was logged at is no number")
+
+
+def _hash_now(leaf: Leaf) -> bytes | None:
+    """The hash of the entry as it is; of one that is gone, the hash beside it. None if there is none: SQLite lets
+    anything be written anywhere, so that what was a text may be bytes."""
+    try:
+        return bytes.fromhex(leaf.hash) if leaf.entry is None else entry_hash(leaf.entry)
+    except (TypeError, ValueError):
+        return None

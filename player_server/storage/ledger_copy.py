@@ -95,6 +95,8 @@ class LedgerCopy:
         try:
             with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as conn:
                 conn.row_factory = sqlite3.Row
+                # A text that somebody has spoilt is read all the same, so that its position can be named.
+                conn.text_factory = _text
                 conn.execute("BEGIN")
                 for row in conn.execute(_LEAVES):
                     yield _leaf(dict(row))
@@ -112,6 +114,10 @@ class LedgerCopy:
             position, at = int(row["position"] or 0), int(row["logged_at"] or 0)
             yield Leaf(position, entry_id, row["hash"] or "", at, entries.get(entry_id))
         self.unlogged = sorted(entries.keys() - logged)
+
+
+def _text(written: bytes) -> str:
+    return written.decode("utf-8", "surrogateescape")
 
 
 def _leaf(row: Mapping[str, Any]) -> Leaf:
