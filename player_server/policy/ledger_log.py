@@ -52,12 +52,13 @@ def entry_hash(entry: Mapping[str, object]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One row of the log and its entry; None where the entry is gone. `hash` as stored; `logged_at` in UTC ms."""
+    """One row of the log and its entry; None where the entry is gone. `hash` as stored; `logged_at` in UTC ms, None
+    where what stands there is no number."""
 
     position: int
     entry_id: int
     hash: str
-    logged_at: int
+    logged_at: int | None
     entry: Mapping[str, object] | None
 
 
@@ -110,7 +111,7 @@ class LedgerAudit:
         if not self._whole:
             return False
         hashed = _hash_now(leaf)
-        if hashed is None or not (isinstance(leaf.logged_at, int) and isinstance(leaf.entry_id, int)):
+        if hashed is None or leaf.logged_at is None:
             # Nothing behind it can be compared.
             self._whole = False
             return False
@@ -161,7 +162,7 @@ def _faults_of(leaf: Leaf, expected: int) -> Iterable[Fault]:
         yield Fault(expected, f"position {expected}: entry {leaf.entry_id} was removed")
     elif (hashed := _hash_now(leaf)) is None or hashed.hex() != leaf.hash:
         yield Fault(expected, f"position {expected}: entry {leaf.entry_id} is not the one that was logged")
-    elif not isinstance(leaf.logged_at, int):
+    elif leaf.logged_at is None:
         yield Fault(expected, f"position {expected}: the moment it was logged at is no number")
 
 

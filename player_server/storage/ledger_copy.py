@@ -121,9 +121,17 @@ def _text(written: bytes) -> str:
 
 
 def _leaf(row: Mapping[str, Any]) -> Leaf:
+    """SQLite keeps whatever is written into a column: what is no number there names no position, entry or moment."""
     entry = {name: row[f"of_{name}"] for name in ENTRY_COLUMNS}
+    position, entry_id, at = (
+        value if isinstance(value, int) else None for value in (row["position"], row["entry_id"], row["logged_at"])
+    )
     return Leaf(
-        row["position"], row["entry_id"], row["hash"], row["logged_at"], None if entry["id"] is None else entry
+        -1 if position is None else position,
+        entry_id or 0,
+        str(row["hash"]),
+        at,
+        None if entry["id"] is None else entry,
     )
 
 
