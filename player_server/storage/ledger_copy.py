@@ -121,7 +121,7 @@ def _text(written: bytes) -> str:
 
 
 def _leaf(row: Mapping[str, Any]) -> Leaf:
-    """SQLite keeps whatever is written into a column: what is no number there names no position, entry or moment."""
+    """SQLite keeps whatever is written into a column: what is no number there names no place, entry or moment."""
     entry = {name: row[f"of_{name}"] for name in ENTRY_COLUMNS}
     position, entry_id, at = (
         value if isinstance(value, int) else None for value in (row["position"], row["entry_id"], row["logged_at"])
