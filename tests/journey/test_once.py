@@ -170,8 +170,15 @@ async def a_result_of_the_exam(running: Product) -> tuple[int, Letter]:
     )
     first, second = lessons.video_ids
     await school.add_entry(
-        *(services, pupil.learner_id, lessons, first, 1600),
-        **{"institution_id": at, "occurred_at": now, "kind": "offline", "subject": "public"},
+        services,
+        pupil.learner_id,
+        lessons,
+        first,
+        1600,
+        institution_id=at,
+        occurred_at=now,
+        kind="offline",
+        subject="public",
     )
     await school.add_entry(services, pupil.learner_id, lessons, second, 4000, institution_id=at, occurred_at=now)
     headers = {
