@@ -220,10 +220,7 @@ async def seed_school(where: Where, learners: int, classes: int, name: str | Non
     def say(done: int, total: int) -> None:
         print(f"\r  {done} of {total} learners", end="", file=sys.stderr, flush=True)
 
-    if where.settings().data.redis_url is None:
-        # Nothing of it asks Redis, and the embedded one may not be running; nobody ever connects to this.
-        where.overrides.setdefault("data", {})["redis_url"] = "redis://127.0.0.1:1"
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         made = await seed(services, learners, classes, name=name or SEED_INSTITUTION, say=say)
     print(file=sys.stderr)
     print(f"{made.learners} learners, {made.rows} rows in {time.monotonic() - began:.0f} s.")

@@ -50,7 +50,7 @@ async def client_add(
         raise CommandError("say whose client it is: --institution NAME or --regulator")
     wanted = _scopes(scopes)
     credential, shown = _credential(key, secret)
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         institution_id = None if regulator else await _institution_id(services, institution_name or "")
         try:
             await add_client(
@@ -71,7 +71,7 @@ async def client_add(
 async def client_rotate(where: Where, client_id: str, *, key: Path | None, secret: bool, grace_hours: float) -> int:
     """`client rotate ID`: another key or secret; the old one is accepted for some hours more."""
     credential, shown = _credential(key, secret)
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         try:
             await rotate_client(services, client_id, credential, grace_ms=round(grace_hours * HOUR_MS))
         except ClientError as error:
@@ -83,7 +83,7 @@ async def client_rotate(where: Where, client_id: str, *, key: Path | None, secre
 
 async def client_disable(where: Where, client_id: str) -> int:
     """`client disable ID`: nothing of it is accepted any more."""
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         try:
             await disable_client(services, client_id)
         except ClientError as error:
@@ -94,7 +94,7 @@ async def client_disable(where: Where, client_id: str) -> int:
 
 async def client_list(where: Where) -> int:
     """`client list`: one line for each."""
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         rows = await list_clients(services)
         async with services.db.read() as conn:
             names = {row.id: row.name for row in await conn.execute(select(institution.c.id, institution.c.name))}

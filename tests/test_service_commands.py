@@ -21,9 +21,9 @@ async def run(*arguments: str) -> int:
 
 @pytest_asyncio.fixture
 async def config(tmp_path: Path) -> Path:
-    """The configuration of an installation with one institution. Nothing here asks Redis."""
+    """The configuration of an installation with one institution. As beside `./run`, it names no Redis."""
     path = tmp_path / "config.yaml"
-    data = {"folder": str(tmp_path), "redis_url": "redis://127.0.0.1:1/0"}
+    data = {"folder": str(tmp_path)}
     path.write_text(yaml.safe_dump({"server": {"insecure_http": True}, "data": data}), encoding="utf-8")
     assert await run("migrate", "--config", str(path)) == 0
     with sqlite3.connect(tmp_path / "xueshi.sqlite") as conn:

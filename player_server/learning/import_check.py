@@ -20,7 +20,7 @@ from player_server.auth.identity import id_columns
 from player_server.learning.services import Services
 from player_server.policy.findings import CHINA_OFFSET_MS, DAY_MS
 from player_server.policy.names import same_name
-from player_server.policy.sheets import Fault, HoursRow, Kind, LearnerRow, read_hours, read_learner
+from player_server.policy.sheets import Fault, HoursRow, Kind, LearnerRow, read_choices, read_hours, read_learner
 from player_server.storage.keys import Keys
 from player_server.storage.ledger_imports import known_entries, source_row_of
 from player_server.storage.tables import course, enrolment, enrolment_course, learner, person
@@ -61,6 +61,8 @@ class Parsed:
     columns: dict[str, str]
     mobile_cipher: str | None
     faults: tuple[Fault, ...]
+    #: Of a faulty learner: the specialties and the programme, which are checked all the same.
+    choices: tuple[tuple[str, ...], str] = ((), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ def parse_rows(
         else:
             row, faults = read_hours(kind, values, today)
         if row is None:
-            parsed.append(Parsed(number, None, {}, None, faults))
+            choices = read_choices(values) if kind == "learners" else ((), "")
+            parsed.append(Parsed(number, None, {}, None, faults, choices))
             continue
         mobile = keys.encrypt(row.mobile) if isinstance(row, LearnerRow) and row.mobile else None
         parsed.append(Parsed(number, row, id_columns(keys, row.id_number), mobile, ()))
@@ -136,6 +139,9 @@ class Checker:
             entries = await known_entries(conn, self.kind, ids)
         for each in parsed:
             if each.row is None:
+                # Every fault is named at once, also those that only the database knows.
+                told = {fault.heading for fault in each.faults}
+                faults += [(each.number, new) for new in self._unknown(*each.choices) if new.heading not in told]
                 continue
             found = known.get(each.columns["id_hash"])
             if isinstance(each.row, LearnerRow):
@@ -153,6 +159,12 @@ class Checker:
         first = self.seen.setdefault(key, number)
         return [] if first == number else [Fault(heading, "twice", str(first))]
 
+    def _unknown(self, specialties: Sequence[str], programme: str) -> list[Fault]:
+        faults = [Fault("专业", "no_course", each) for each in specialties if each not in self.courses]
+        if programme and programme not in self.programmes:
+            faults.append(Fault("培训项目", "unknown_programme", programme))
+        return faults
+
     def _learner(
         self, parsed: Parsed, row: LearnerRow, known: Any, enrolments: Mapping[int, list[Any]]
     ) -> Checked | list[Fault]:
@@ -162,13 +174,10 @@ class Checker:
         if known is not None and known.hidden_by_import is not None:
             faults.append(Fault("身份证号", "in_other_import"))
         programme_id = self.programmes.get(row.programme)
-        course_ids: list[int] = []
-        for specialty in row.specialties:
-            if specialty not in self.courses:
-                faults.append(Fault("专业", "no_course", specialty))
-            course_ids += self.courses.get(specialty, [])
+        course_ids = [each for specialty in row.specialties for each in self.courses.get(specialty, [])]
+        faults += self._unknown(row.specialties, row.programme)
         if programme_id is None:
-            return [*faults, Fault("培训项目", "unknown_programme", row.programme)]
+            return faults
         rules = self.services.programmes[programme_id].programme
         if rules.needs_issue and row.issue_date is None:
             faults.append(Fault("发证日期", "date_needed"))

@@ -31,7 +31,7 @@ async def staff_add(
     if where.settings().data.redis_url is None:
         # Nothing of it asks Redis, and the embedded one may not be running; nobody ever connects to this.
         where.overrides.setdefault("data", {})["redis_url"] = "redis://127.0.0.1:1"
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         institution_id = None
         if institution_name is not None:
             institution_id = await _institution(services, institution_name.strip(), new)

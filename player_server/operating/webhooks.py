@@ -24,7 +24,7 @@ async def webhook_add(where: Where, url: str, *, name: str, topics: str | None) 
     unknown = [each for each in chosen if each not in TOPICS]
     if unknown:
         raise CommandError(f"no such event: {', '.join(unknown)}; there are {', '.join(TOPICS)}")
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         made = await add_endpoint(services, OPERATOR, name=name, url=url, topics=chosen)
     if isinstance(made, Fault):
         raise CommandError(FAULTS[made])
@@ -36,7 +36,7 @@ async def webhook_add(where: Where, url: str, *, name: str, topics: str | None) 
 
 async def webhook_list(where: Where) -> int:
     """Each receiver on a line."""
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         found = await endpoints_of(services, None)
     for each in found:
         state = (
@@ -50,7 +50,7 @@ async def webhook_list(where: Where) -> int:
 
 async def webhook_disable(where: Where, endpoint_id: int) -> int:
     """Tell a receiver nothing more."""
-    async with open_services(where.settings()) as services:
+    async with open_services(where.settings_without_redis()) as services:
         if not await set_disabled(services, OPERATOR, endpoint_id, disabled=True):
             raise CommandError(f"there is no receiver {endpoint_id}; see `./run webhook list`")
     print(f"Receiver {endpoint_id} is told nothing more.")

@@ -24,6 +24,15 @@ class Where:
     def settings(self) -> Settings:
         return load(*self.files, overrides=self.overrides)
 
+    def settings_without_redis(self) -> Settings:
+        """For commands that never ask Redis: they work beside `./run`, whose embedded one no setting names, and
+        when none runs at all. Nobody ever connects to the address that stands in for it."""
+        settings = self.settings()
+        if settings.data.redis_url is not None:
+            return settings
+        data = {**self.overrides.get("data", {}), "redis_url": "redis://127.0.0.1:1"}
+        return load(*self.files, overrides={**self.overrides, "data": data})
+
     def arguments(self) -> list[str]:
         """The same for a child process."""
         return [part for file in self.files for part in ("--config", str(file))]

@@ -151,9 +151,7 @@ def read_learner(cells: Mapping[str, str]) -> tuple[LearnerRow | None, tuple[Fau
         id_number=number,
         mobile=reading.mobile(),
         class_name=reading.text("class_name"),
-        specialties=tuple(
-            dict.fromkeys(each for each in _SEPARATORS.split(reading.text("specialty")) if each.strip())
-        ),
+        specialties=reading.specialties(),
         programme=reading.text("programme"),
         issue_date=reading.day("issue_date"),
         expiry_date=reading.day("expiry_date"),
@@ -162,6 +160,12 @@ def read_learner(cells: Mapping[str, str]) -> tuple[LearnerRow | None, tuple[Fau
     if row.issue_date and row.expiry_date and row.expiry_date <= row.issue_date:
         reading.fault("expiry_date", "expiry_before_issue", row.expiry_date.isoformat())
     return (None if reading.faults else row), tuple(reading.faults)
+
+
+def read_choices(cells: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """The specialties and the programme that a learner's row names, "" if none, whatever else is wrong with it."""
+    reading = _Reading("learners", cells)
+    return reading.specialties(), reading.text("programme")
 
 
 def read_hours(kind: Kind, cells: Mapping[str, str], today: date) -> tuple[HoursRow | None, tuple[Fault, ...]]:
@@ -203,6 +207,9 @@ class _Reading:
         elif any(unicodedata.category(each) in ("Cc", "Cs", "Co") for each in value):
             self.fault(key, "odd_characters")
         return value
+
+    def specialties(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each for each in _SEPARATORS.split(self.text("specialty")) if each.strip()))
 
     def name(self) -> str:
         value = self.text("name")

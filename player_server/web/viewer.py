@@ -57,9 +57,10 @@ class StaffViewer:
         return may(self.role, permission)
 
     def own_institution(self) -> int:
-        """The institution that this member of staff acts for; 403 for a regulator that looks at all of them."""
+        """The institution that this member of staff acts for; a regulator that looks at all of them is sent to the
+        page where one is chosen."""
         if self.institution_id is None:
-            raise web.HTTPForbidden
+            raise web.HTTPSeeOther("/staff/institutions")
         return self.institution_id
 
     @property

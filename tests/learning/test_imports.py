@@ -106,7 +106,7 @@ async def test_one_bad_row_and_nothing_comes_in(office: Office) -> None:
     sheet = as_csv(
         ROSTER,
         row_of(0),
-        row_of(1, id_number="123"),
+        row_of(1, id_number="123", specialty="园林绿化", programme="没有"),
         [],
         row_of(2, specialty="园林绿化", programme="没有"),
         row_of(0),
@@ -117,6 +117,8 @@ async def test_one_bad_row_and_nothing_comes_in(office: Office) -> None:
     import_id = await office.upload(sheet)
     assert await office.problems(import_id) == [
         (3, "身份证号", "id_length"),
+        (3, "专业", "no_course"),
+        (3, "培训项目", "unknown_programme"),
         (5, "专业", "no_course"),
         (5, "培训项目", "unknown_programme"),
         (6, "身份证号", "twice"),

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from player_server.learning.exports import NotAllowed, Wish, ask, recent_exports
 from player_server.learning.registry import NoInstitution, ask_batch, batches
-from player_server.learning.roster import Filters, filters_from
+from player_server.learning.roster import Filters, china_day_of, filters_from
 from player_server.pages.language import lang_of
 from player_server.pages.redirects import see_other
 from player_server.pages.render import N_, render, translator
@@ -53,6 +53,9 @@ async def ask_export(request: web.Request) -> web.StreamResponse:
     export = text_field(form, "export")
     if export not in CHOICES:
         return await _page(request, viewer, filters, problem="choose")
+    if any(text_field(form, name) and china_day_of(text_field(form, name)) is None for name in ("from", "to")):
+        # A list shows its filters; a file that silently had none would hold more people than were asked for.
+        return await _page(request, viewer, filters, problem="dates")
     try:
         job_id = await ask(
             request.app[SERVICES],

@@ -107,6 +107,8 @@ async def test_a_regulator_sees_all_institutions_or_one(
         html = await page(browser, "/staff")
         assert "共 4 人" in html and "另一家" in html and "全部机构" in html
         choice = await page(browser, "/staff/institutions")
+        # What belongs to one institution asks which one.
+        assert await page(browser, "/staff/videos") == choice == await page(browser, "/staff/moves")
         token = choice.split('name="csrf" value="', 1)[1].split('"', 1)[0]
         async with browser.post("/staff/institutions", data={"csrf": token, "institution": place.at}) as reply:
             html = await reply.text()

@@ -82,7 +82,7 @@ async def test_an_export_needs_the_form_and_whole_ids_the_right(services: Servic
                 assert reply.status == status, role
                 assert status != 303 or reply.headers["Location"].startswith("/staff/jobs/")
             before = await jobs_waiting(services)
-            for bad in ({"csrf": "x"}, {"export": "everything"}):
+            for bad in ({"csrf": "x"}, {"export": "everything"}, {"from": "2026-99-99"}, {"to": "x"}):
                 async with browser.post("/staff/exports", data=data | bad, allow_redirects=False) as reply:
                     assert reply.status in (403, 422)
             assert await jobs_waiting(services) == before
