@@ -9,12 +9,14 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from player_server.learning.events import TOPICS
 from player_server.learning.services import Services
+from player_server.policy.addresses import is_surely_private
 from player_server.policy.webhooks import make_secret
 from player_server.storage import audit
 from player_server.storage.outgoing import url_fault
@@ -34,6 +36,7 @@ class Fault(StrEnum):
     NAME = "name"
     MALFORMED = "malformed"
     NOT_HTTPS = "not_https"
+    NOT_PUBLIC = "not_public"
     WITH_PASSWORD = "with_password"  # noqa: S105  # A word for a fault.
     TOPICS = "topics"
     TOO_MANY = "too_many"
@@ -120,6 +123,9 @@ async def add_endpoint(
     fault = url_fault(url, allow_http=services.settings.webhooks.allow_private)
     if fault is not None:
         return Fault(fault)
+    if not services.settings.webhooks.allow_private and is_surely_private(urlsplit(url).hostname or ""):
+        # A name is looked up for each message; this one would be refused each time, three days long.
+        return Fault.NOT_PUBLIC
     chosen = [topic for topic in TOPICS if topic in topics]
     if not chosen:
         return Fault.TOPICS

@@ -12,6 +12,7 @@ FAULTS = {
     Fault.NAME: "--name must have 1 to 60 characters",
     Fault.MALFORMED: "this is no address",
     Fault.NOT_HTTPS: "the address must begin with https://",
+    Fault.NOT_PUBLIC: "the address must be on the public internet",
     Fault.WITH_PASSWORD: "the address must not hold a user name or a password",
     Fault.TOPICS: f"--topics names none of {', '.join(TOPICS)}",
     Fault.TOO_MANY: "there are 20 receivers already; disable those that are not used any more",

@@ -23,6 +23,16 @@ def is_public(text: str) -> bool:
     return all(map(_is_global, _meant(address)))
 
 
+def is_surely_private(host: str) -> bool:
+    """Whether this host can be refused without asking what its name leads to: localhost, or a numeric address that
+    is not public."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return not is_public(host)
+
+
 def is_loopback(text: str) -> bool:
     """Whether this numeric address is this machine itself."""
     try:

@@ -61,6 +61,7 @@ FAULTS = {
     Fault.NAME: N_("请填写名称，不超过 60 个字。"),
     Fault.MALFORMED: N_("地址无法识别。请填写完整的网址，例如 https://exam.example.org/hook。"),
     Fault.NOT_HTTPS: N_("地址必须以 https:// 开头。"),
+    Fault.NOT_PUBLIC: N_("地址必须在公共互联网上，不能是本机或内部网络。"),
     Fault.WITH_PASSWORD: N_("地址中不能包含用户名或密码。"),
     Fault.TOPICS: N_("请至少选择一种消息。"),
     Fault.TOO_MANY: N_("接收地址已达上限（20 个）。请先停用不再使用的地址。"),

@@ -81,6 +81,8 @@ async def test_a_receiver_is_added_and_its_secret_is_shown_once(
     for change, said in (
         ({"name": ""}, "请填写名称"),
         ({"url": "http://exam.example.org"}, "必须以 https:// 开头"),
+        ({"url": "https://10.0.0.1/hook"}, "必须在公共互联网上，不能"),
+        ({"url": "https://localhost/hook"}, "必须在公共互联网上，不能"),
         ({"url": "https://me:pw@exam.example.org"}, "不能包含用户名或密码"),
         ({"topics": "x"}, "请至少选择一种消息"),
     ):
