@@ -53,8 +53,8 @@ async def newest_note(services: Services) -> str | None:
 async def inclusion(services: Services, entry_ids: Collection[int]) -> dict[int, Inclusion]:
     """Proofs for these entries under the newest checkpoint, by entry id.
 
-    Those that no checkpoint covers yet are left out: an entry is covered within about a minute. The caller has
-    checked whose entries they are.
+    Those that no checkpoint covers yet are left out: an entry is covered within about a minute. So are those whose
+    proof needs leaves that are missing. The caller has checked whose entries they are.
     """
     async with services.db.read() as conn:
         newest = await newest_checkpoint(conn)
@@ -65,7 +65,11 @@ async def inclusion(services: Services, entry_ids: Collection[int]) -> dict[int,
         for entry_id, (position, leaf) in (await positions_of(conn, entry_ids)).items():
             if position >= newest.size:
                 continue
-            path = await hashes.spans(inclusion_spans(position, newest.size))
+            try:
+                path = await hashes.spans(inclusion_spans(position, newest.size))
+            except LookupError:
+                # Leaves are missing: nothing can be proved, and the worker's job calls people.
+                continue
             found[entry_id] = Inclusion(
                 entry_id=entry_id,
                 position=position,
@@ -97,10 +101,13 @@ async def own_entry(services: Services, learner_id: int, entry_id: int) -> str |
 async def consistency(services: Services, first: int, second: int) -> list[str] | None:
     """Hashes that show that the log of `second` entries begins with the one of `first`; None if it is not so long.
 
-    Only what a checkpoint covers is proved.
+    Only what a checkpoint covers is proved, and nothing where leaves of the log are missing.
     """
     async with services.db.read() as conn:
         newest = await newest_checkpoint(conn)
         if newest is None or not 0 < first <= second <= newest.size:
             return None
-        return [each.hex() for each in await LogHashes(conn).spans(consistency_spans(first, second))]
+        try:
+            return [each.hex() for each in await LogHashes(conn).spans(consistency_spans(first, second))]
+        except LookupError:
+            return None  # Leaves are missing, as above.

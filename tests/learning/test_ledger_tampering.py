@@ -18,6 +18,7 @@ from sqlalchemy import insert
 
 from player_server.learning.ledger_check import log_standing
 from player_server.learning.ledger_log import log_entries, sign_checkpoint
+from player_server.learning.ledger_proofs import consistency, inclusion
 from player_server.learning.services import Services
 from player_server.policy.ledger_log import ENTRY_COLUMNS
 from player_server.storage.tables import ledger_entry
@@ -213,6 +214,9 @@ async def test_the_server_signs_nothing_over_a_gap_and_its_page_says_so(scene: S
         assert await sign_checkpoint(node) == 0
         assert forks() == before + 1
         assert not (await log_standing(node)).intact
+        # And it proves nothing that needs the missing leaf, instead of breaking.
+        assert await inclusion(node, [6]) == {}
+        assert await consistency(node, 3, 8) is None
     finally:
         await close_services(node)
 
