@@ -90,7 +90,7 @@ async def start_all(where: Where, *, fresh: bool) -> int:
         for name in ("serve", "worker")
     ]
     settings = where.settings()
-    _say_hello(settings, accounts.lines(settings.public_url))
+    _say_hello(settings, accounts.lines(settings.public_url, where.typed()))
     return await Supervisor([*children, *([valkey] if valkey else [])], say=_say).run()
 
 

@@ -90,8 +90,8 @@ class DemoAccounts(msgspec.Struct, frozen=True):
     exam_client: str = EXAM_CLIENT
     key_file: str = ""
 
-    def lines(self, url: str) -> list[str]:
-        """What to print after a start at `url`."""
+    def lines(self, url: str, typed: str = "") -> list[str]:
+        """What to print after a start at `url`; `typed` is how its address was given (`Where.typed`)."""
         if not self.learners:
             return [f"The demo's secrets are gone ({ACCOUNTS_FILE} is missing); ./run --fresh starts over."]
         lines = ["Learners, at /login:"]
@@ -103,7 +103,7 @@ class DemoAccounts(msgspec.Struct, frozen=True):
         lines += [f"  {each.username}  {each.password}  ({each.role})" for each in self.colleagues]
         lines.append(f"Exam service, client {self.exam_client} (private key {self.key_file}):")
         path = f"/api/v1/eligibility/{self.learners[0].learner_id}"
-        lines.append(f'  curl -H "Authorization: Bearer $(./run exam-token)" {url}{path}')
+        lines.append(f'  curl -H "Authorization: Bearer $(./run exam-token{typed})" {url}{path}')
         return lines
 
 

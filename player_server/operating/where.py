@@ -37,6 +37,11 @@ class Where:
         """The same for a child process."""
         return [part for file in self.files for part in ("--config", str(file))]
 
+    def typed(self) -> str:
+        """The address as it was typed, for a command that somebody is to type next: ` --port 8099`, or nothing."""
+        server = self.overrides.get("server", {})
+        return "".join(f" --{key} {server[key]}" for key in ("host", "port") if key in server)
+
     def environment(self) -> dict[str, str]:
         """The overrides as environment variables, for a child process."""
         flat = {

@@ -17,6 +17,7 @@ from player_server.demo.loader import ACCOUNTS_FILE, KEY_FILE, load_demo
 from player_server.learning.enrolments import Refusal, WatchRight, may_watch, my_courses
 from player_server.learning.hours import my_hours
 from player_server.learning.services import Services
+from player_server.operating.where import Where
 from player_server.policy.id_number import check_id_number
 from player_server.policy.periods import china_day
 from player_server.storage.all_tables import metadata
@@ -116,6 +117,13 @@ async def test_when_the_secrets_are_gone_it_says_how_to_start_over(services: Ser
     await load_demo(services)
     (services.settings.folder / ACCOUNTS_FILE).unlink()
     assert "--fresh" in " ".join((await load_demo(services)).lines("http://localhost"))
+
+
+async def test_the_exam_service_s_line_asks_where_the_demo_listens(services: Services) -> None:
+    accounts = await load_demo(services)
+    typed = Where((), {"server": {"port": 8099}, "data": {"folder": "x"}}).typed()
+    assert "$(./run exam-token --port 8099)" in accounts.lines("http://127.0.0.1:8099", typed)[-1]
+    assert "$(./run exam-token)" in accounts.lines("http://127.0.0.1:8080", Where((), {}).typed())[-1]
 
 
 def test_the_settings_of_the_demo_are_valid() -> None:
