@@ -216,7 +216,8 @@ function resume(message) {
   store.set({ frontier: Math.max(store.value.frontier, isFree(store.value) ? 0 : message.position) });
   if (!isFree(store.value) && Math.abs(video.currentTime - message.position) > SAME_PLACE) playback.rewindTo(message.position);
   challengeGone();
-  toast("challenge", t("challenge.done"), "ok");
+  // A page that was opened while the check stood there has not been played yet.
+  toast("challenge", t(playback.wanted ? "challenge.done" : "challenge.done.press"), "ok");
   if (video.ended && !isFree(store.value)) {
     store.set({ ending: true });
     heartbeat.beat("ended");

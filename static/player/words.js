@@ -71,6 +71,7 @@ const WORDS = {
   "challenge.renewing": ["正在获取…", "Getting it…"],
   "challenge.later": ["稍后再验证，返回课程", "Check later, back to the course"],
   "challenge.done": ["验证成功，继续播放。", "Checked. Playing goes on."],
+  "challenge.done.press": ["验证成功。请按播放键继续学习。", "Checked. Press play to go on."],
 
   "busy.title": ["另一个页面正在播放", "Another page is playing"],
   "busy.body": ["同一时间只能在一个页面学习。您可以在此页继续，那个页面会随之停止，已学进度不会丢失。", "You can study on one page at a time. Continue here and the other page stops; nothing you learned is lost."],
