@@ -6,6 +6,7 @@ is in `service_tokens.py`.
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +32,8 @@ from player_server.storage.upsert import insert
 _PURPOSE = "client secret"
 #: 256 bits: nobody guesses it, so a keyed hash is enough and costs no CPU at each question.
 _SECRET_BYTES = 32
+#: It stands in tokens, logs and the audit, and is typed by people.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Scope(StrEnum):
@@ -136,7 +139,9 @@ async def add_client(
     credential: Credential,
     scopes: frozenset[Scope] = frozenset(Scope),
 ) -> None:
-    """Register a client. Raises ClientError if there is one of this id."""
+    """Register a client. Raises ClientError if there is one of this id, or if it is no id."""
+    if not _ID.fullmatch(client_id):
+        raise ClientError("the id of a client is 1 to 64 letters, digits, dots, hyphens or underscores")
     async with services.db.write() as conn:
         now = (await services.clock.read(conn)).ms
         done = await conn.execute(

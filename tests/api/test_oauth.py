@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from player_server.api import eligibility, oauth
 from player_server.auth.service_clients import (
+    ClientError,
     Scope,
     add_client,
     disable_client,
@@ -127,6 +128,12 @@ async def test_a_secret_works_in_the_body_and_in_the_header(exam: Exam) -> None:
     async with exam.services.db.read() as conn:
         row = (await conn.execute(select(service_client).where(service_client.c.id == "plain"))).one()
     assert credential.secret not in str(tuple(row))
+
+
+@pytest.mark.parametrize("name", ["", "考试", "a b", "a\nb", "-x", "x" * 65])
+async def test_an_id_that_nobody_could_type_or_log_is_refused(exam: Exam, name: str) -> None:
+    with pytest.raises(ClientError, match="letters, digits"):
+        await add_client(exam.services, name, name="x", institution_id=exam.at, credential=new_secret())
 
 
 async def test_a_rotated_client_may_use_the_old_key_until_the_grace_is_over(exam: Exam) -> None:
