@@ -14,16 +14,16 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.learning.ledger_credits import read_credits
 from player_server.learning.programmes import Programmes
 from player_server.policy.eligibility import (
     CourseFacts,
-    CreditFacts,
     EnrolmentFacts,
     LearnerFacts,
     LedgerPosition,
     Question,
 )
-from player_server.policy.hours import Enrolment, Entry
+from player_server.policy.hours import Enrolment
 from player_server.policy.periods import china_day
 from player_server.storage.exam_tables import exam_result
 from player_server.storage.id_lists import ids_of, one_of
@@ -51,7 +51,7 @@ async def read_facts(
     if not people:
         return {}
     found_ids = ids_of(kind, {row.id for row in people})
-    credits = _credits((await conn.execute(_entries(kind), {"ids": found_ids})).all())
+    credits = await read_credits(conn, found_ids)
     passes = {row.enrolment_id: row.score for row in await conn.execute(_passes(kind), {"ids": found_ids})}
     by_course = _asked_by_course(programmes, people, questions)
     videos: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -114,29 +114,6 @@ def _people(kind: str, of_one: bool) -> Select[Any]:
         .order_by(learner.c.id, enrolment.c.id, course.c.id)
     )
     return query.where(learner.c.institution_id == bindparam("at")) if of_one else query
-
-
-@cache
-def _entries(kind: str) -> Select[Any]:
-    row = ledger_entry.c
-    return (
-        select(
-            row.id,
-            row.learner_id,
-            row.video_id,
-            row.round,
-            row.kind,
-            row.subject,
-            row.hours,
-            row.entry_type,
-            row.occurred_at,
-            row.reverses,
-            course.c.specialty,
-        )
-        .outerjoin_from(ledger_entry, course, course.c.id == row.course_id)
-        .where(one_of(kind, row.learner_id))
-        .order_by(row.id)
-    )
 
 
 @cache
@@ -220,21 +197,4 @@ def _enrolments(
                 score=passes.get(enrolment_id),
             )
         )
-    return found
-
-
-def _credits(rows: Sequence[Any]) -> dict[int, list[CreditFacts]]:
-    # Rows are taken apart in one go: a look at a column by its name costs as much as all that is done with it.
-    found: dict[int, list[CreditFacts]] = defaultdict(list)
-    given: dict[tuple[int, int | None, int], int] = {}
-    for entry_id, learner_id, video_id, round_, kind, subject, hours, entry_type, at, reverses, specialty in rows:
-        if entry_type == "credit":
-            if video_id is not None:
-                given[learner_id, video_id, round_] = entry_id
-        elif reverses is None:
-            # Hours of a video are credited once a round, so a reversal that names no entry can mean nothing
-            # else. It was written later, and rows come in the order in which they were written.
-            reverses = given.get((learner_id, video_id, round_))
-        entry = Entry(entry_id, at, kind, subject, hours, specialty, reverses)
-        found[learner_id].append(CreditFacts(entry, video_id, round_))
     return found

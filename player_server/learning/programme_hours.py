@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from player_server.learning.ledger_credits import read_credits
 from player_server.learning.programmes import LoadedProgramme, Programmes
-from player_server.observe import log
-from player_server.policy.hours import DatesMissing, Enrolment, Entry, Evaluation, evaluate
+from player_server.policy.hours import DatesMissing, Enrolment, Evaluation, evaluate
 from player_server.policy.periods import china_day
-from player_server.storage.tables import course, enrolment, enrolment_course, ledger_entry
+from player_server.storage.id_lists import ids_of
+from player_server.storage.tables import course, enrolment, enrolment_course
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ async def programme_hours(
     today = china_day(now_ms)
     enrolled = await _enrolled(conn, learner_ids)
     specialties = await _specialties(conn, learner_ids)
-    entries = await _entries(conn, learner_ids) if enrolled else {}
+    credits = await read_credits(conn, ids_of(conn.dialect.name, learner_ids)) if enrolled else {}
     found = []
     for row in enrolled:
         programme = programmes.get(row.programme)
@@ -61,7 +62,7 @@ async def programme_hours(
             specialties=frozenset(specialties[row.id]),
         )
         try:
-            counting = [each for each in entries.get(row.learner_id, ()) if each.id not in without]
+            counting = [each.entry for each in credits.get(row.learner_id, ()) if each.entry.id not in without]
             evaluation = evaluate(counting, terms, programme.programme, today)
         except DatesMissing:
             continue
@@ -98,52 +99,4 @@ async def _specialties(conn: AsyncConnection, learner_ids: Collection[int]) -> d
     found: dict[int, set[str]] = defaultdict(set)
     for enrolment_id, specialty in await conn.execute(query):
         found[enrolment_id].add(specialty)
-    return found
-
-
-async def _entries(conn: AsyncConnection, learner_ids: Collection[int]) -> dict[int, list[Entry]]:
-    """The whole ledger of each of these learners, each reversal with the entry that it cancels."""
-    row = ledger_entry.c
-    query = (
-        select(
-            row.id,
-            row.learner_id,
-            row.video_id,
-            row.round,
-            row.kind,
-            row.subject,
-            row.hours,
-            row.entry_type,
-            row.occurred_at,
-            row.reverses,
-            course.c.specialty,
-        )
-        .outerjoin_from(ledger_entry, course, course.c.id == row.course_id)
-        .where(row.learner_id.in_(learner_ids))
-    )
-    rows = (await conn.execute(query)).all()
-    credits = {
-        (each.learner_id, each.video_id, each.round): each.id
-        for each in rows
-        if each.entry_type == "credit" and each.video_id is not None
-    }
-    found: dict[int, list[Entry]] = defaultdict(list)
-    for each in rows:
-        reverses = each.reverses
-        if each.entry_type == "reversal" and reverses is None:
-            # A video's hours are credited once a round, so its reversal can mean nothing else.
-            reverses = credits.get((each.learner_id, each.video_id, each.round))
-            if reverses is None:
-                log.error("reversal_without_entry", entry=each.id, learner_id=each.learner_id)
-        found[each.learner_id].append(
-            Entry(
-                id=each.id,
-                occurred_at=each.occurred_at,
-                kind=each.kind,
-                subject=each.subject,
-                hours=each.hours,
-                specialty=each.specialty,
-                reverses=reverses,
-            )
-        )
     return found

@@ -6,7 +6,7 @@ from tests.mutants.runner import Mutant
 
 HOURS = "player_server/policy/hours.py"
 PERIODS = "player_server/policy/periods.py"
-ROWS = "player_server/learning/programme_hours.py"
+ROWS = "player_server/learning/ledger_credits.py"
 T_HOURS = "tests/policy/test_hours.py::"
 T_ROWS = "tests/learning/test_programme_hours.py::"
 
@@ -23,7 +23,7 @@ MUTANTS = (
         name="unnamed-reversal-ignored",
         rule="a reversal that names no entry takes back the credit of its video and round",
         file=ROWS,
-        old="            reverses = credits.get((each.learner_id, each.video_id, each.round))\n",
+        old="            reverses = given.get((learner_id, video_id, round_))\n",
         new="            reverses = -1\n",
         test=T_ROWS + "test_a_reversal_takes_its_entry_back_whether_or_not_it_names_it[sqlite-False]",
     ),
